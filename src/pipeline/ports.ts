@@ -207,8 +207,11 @@ export interface ReplyHead {
 
 /** The client's side of one exchange; the only thing that writes a status. */
 export interface Reply {
-  /** Streams a body after a head: the point of no return. Resolves when the last byte is with the kernel or the client left. */
-  stream(head: ReplyHead, body: BodySource, stop: Stop): Promise<Delivery>;
+  /**
+   * Streams a body after a head: the point of no return. Resolves when the last byte was written or the body broke;
+   * past `maxBytes` the connection is cut (A-12, E-10).
+   */
+  stream(head: ReplyHead, body: BodySource, stop: Stop, maxBytes: number): Promise<Delivery>;
   /** A whole answer of ours. */
   send(head: ReplyHead, body: string): void;
 }

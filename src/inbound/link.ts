@@ -1,0 +1,53 @@
+/** What this proxy knows of a client's connection: the tunnel it is in and the requests running on it. */
+import type { Socket } from 'node:net';
+import { Gone } from '../model/errors.ts';
+import type { Tunnel } from '../model/job.ts';
+import type { StopButton } from '../pipeline/stop.ts';
+
+export interface Link {
+  /** The CONNECT this connection is inside of. */
+  readonly tunnel: Tunnel | undefined;
+  /** TLS was terminated here: inner requests are https. */
+  readonly secure: boolean;
+  /** Server name the client asked for when it differs from the CONNECT host. */
+  readonly servername: string | undefined;
+  /** Address of the client, for the log and for slowing down guesses of keys. */
+  readonly remote: string;
+  /** A malformed request was answered: nothing more is read from this connection. */
+  closing: boolean;
+  /** Stop buttons of the requests running now: one, or several when the client pipelines. */
+  readonly running: Set<StopButton>;
+}
+
+const links = new WeakMap<Socket, Link>();
+
+/** Joins a connection to its link and stops its requests when it closes (T-19). Called once a connection. */
+export const attachLink = (
+  socket: Socket,
+  tunnel: Tunnel | undefined,
+  secure: boolean,
+  servername: string | undefined,
+): Link => {
+  const link: Link = {
+    tunnel,
+    secure,
+    servername,
+    remote: socket.remoteAddress ?? '',
+    closing: false,
+    running: new Set(),
+  };
+  links.set(socket, link);
+  const leave = (): void => {
+    for (const stop of link.running) stop.press(new Gone());
+  };
+  // A client that ends its side has left: a crawler that gives up closes its socket and that is all that is seen of it.
+  socket.once('end', leave);
+  socket.once('close', leave);
+  return link;
+};
+
+export const linkOf = (socket: Socket): Link => {
+  const link = links.get(socket);
+  if (!link) throw new Error('a connection without link');
+  return link;
+};

@@ -1,0 +1,83 @@
+/** Writes answers to clients: the only place that writes a status. */
+import type { ServerResponse } from 'node:http';
+import { Refusal } from '../model/errors.ts';
+import type { BodySource, Delivery, Reply, ReplyHead, Stop } from '../pipeline/ports.ts';
+
+/** A head and body in one write for connections that are not, or no longer, in Node's hands. */
+export const rawAnswer = (head: ReplyHead, body: string, close: boolean): string => {
+  let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n`;
+  for (let i = 0; i < head.headers.length; i += 2) text += `${head.headers[i]}: ${head.headers[i + 1]}\r\n`;
+  if (close) text += 'Connection: close\r\nProxy-Connection: close\r\n';
+  return `${text}Content-Length: ${Buffer.byteLength(body, 'latin1')}\r\n\r\n${body}`;
+};
+
+/** Answers through Node's response. `closing`: this is the connection's last answer (T-20). */
+export const makeReply = (response: ServerResponse, closing: () => boolean): Reply => {
+  response.sendDate = false;
+
+  const writeHead = (head: ReplyHead, more: readonly string[]): void => {
+    const headers = more.length === 0 ? (head.headers as string[]) : [...head.headers, ...more];
+    if (closing()) headers.push('Connection', 'close', 'Proxy-Connection', 'close');
+    response.writeHead(head.status, head.reason, headers);
+  };
+
+  return {
+    send(head, body) {
+      if (response.destroyed) return;
+      writeHead(head, ['Content-Length', String(Buffer.byteLength(body))]);
+      response.end(body);
+    },
+
+    stream(head, body, stop, maxBytes) {
+      writeHead(head, []);
+      return new Promise((resolve) => pour(response, body, stop, maxBytes, resolve));
+    },
+  };
+};
+
+/** Moves a body into a response with backpressure; a body that breaks cuts the connection (E-10). */
+const pour = (
+  response: ServerResponse,
+  body: BodySource,
+  stop: Stop,
+  maxBytes: number,
+  done: (delivery: Delivery) => void,
+): void => {
+  let bytes = 0;
+  let over = false;
+  const finish = (failure: Error | undefined): void => {
+    if (over) return;
+    over = true;
+    stop.listen(undefined);
+    response.removeListener('drain', onDrain);
+    if (failure) response.destroy();
+    done({ bytes, failure });
+  };
+  const onDrain = (): void => body.resume();
+  response.on('drain', onDrain);
+  stop.listen((reason) => {
+    body.abort();
+    finish(reason);
+  });
+  if (over) return;
+  body.start({
+    write(chunk) {
+      if (over) return false;
+      bytes += chunk.length;
+      if (bytes > maxBytes) {
+        body.abort();
+        finish(new Refusal('data_error', { reason: `body over ${maxBytes} bytes` }));
+        return false;
+      }
+      return response.write(chunk);
+    },
+    end() {
+      if (over) return;
+      response.end();
+      finish(undefined);
+    },
+    fail(error) {
+      finish(error);
+    },
+  });
+};
