@@ -1,0 +1,126 @@
+/** The certificate authority a running proxy works with: leaves for its tunnels, its certificate for clients (section 13). */
+import { X509Certificate } from 'node:crypto';
+import type { SecureContext } from 'node:tls';
+import { Refusal } from '../model/errors.ts';
+import { type Ca, openCa } from './ca-folder.ts';
+import { toPem } from './certificate.ts';
+import { LEAF_LIMITS, type LeafLimits, type Leaves, makeLeaves, makeServerKeys } from './leaves.ts';
+import { makeTurnQueue } from './turn-queue.ts';
+
+export { CaError } from './ca-files.ts';
+export { CA_FILES, publishedCa, renewCa } from './ca-folder.ts';
+
+const DAY_MS = 86_400_000;
+/** How long before its end an operator is told (field experience: nobody looks at a CA for ten years). */
+const WARN_AHEAD_DAYS = 60;
+
+/** Shaped like the callback of Node's `SNICallback`. */
+export type ContextReady = (error: Error | null, context?: SecureContext) => void;
+
+export interface Authority {
+  /**
+   * A context whose leaf is valid for the CONNECT host and, where it differs and is a name at all, for the SNI (T-07).
+   * Ready ones cost nothing; a new one about 1 ms of CPU. Throws `Refusal` bad_uri for an impossible host.
+   */
+  secureContextFor(host: string, sni: string | undefined): SecureContext;
+  /**
+   * The same for a listener under a burst of new hosts: calls back at once when the context is there, else in a later turn
+   * of the event loop, a few at a time (robustness E04). `Refusal` serverbusy when 10,000 wait already.
+   */
+  whenReady(host: string, sni: string | undefined, done: ContextReady): void;
+  /** The CA's certificate, PEM. */
+  readonly certificatePem: string;
+  /** The same followed by the previous CA's while that one is valid: for clients during a change (E10). */
+  readonly bundlePem: string;
+  /** SHA-256 of the certificate, hex pairs with colons. */
+  readonly fingerprint: string;
+  /** What an operator should be told, empty when all is well. */
+  readonly warnings: readonly string[];
+  /** Reads the folder again, for a renewed CA. Tunnels that are open go on. Throws `CaError` and changes nothing. */
+  reload(): void;
+}
+
+export interface AuthorityOptions {
+  /** Wall clock, milliseconds. */
+  readonly now?: () => number;
+  readonly limits?: LeafLimits;
+  /** 48 bytes shared by processes that share a port. */
+  readonly ticketKeys?: Buffer;
+}
+
+const endOf = (pem: string): number => Date.parse(new X509Certificate(pem).validTo);
+const day = (ms: number): string => new Date(ms).toISOString().slice(0, 10);
+
+const expiryWarning = (notAfter: number, now: number): string | undefined => {
+  const days = Math.floor((notAfter - now) / DAY_MS);
+  if (days >= WARN_AHEAD_DAYS) return undefined;
+  const when = days < 0 ? `expired on ${day(notAfter)}` : `expires on ${day(notAfter)}, in ${days} days`;
+  return `The CA certificate ${when}: run "crawlgate ca renew" and give clients the new one`;
+};
+
+const warningsFor = ({ issuer }: Ca, now: number): string[] => {
+  const expiry = expiryWarning(issuer.notAfter, now);
+  const warnings = expiry === undefined ? [] : [expiry];
+  if (issuer.keyId === undefined) {
+    warnings.push('The CA certificate has no subjectKeyIdentifier: strict clients such as Python 3.13 reject it');
+  }
+  return warnings;
+};
+
+const bundleOf = ({ certificatePem, previousPem }: Ca, now: number): string =>
+  previousPem === undefined || previousPem === certificatePem || endOf(previousPem) <= now
+    ? certificatePem
+    : certificatePem + previousPem;
+
+const chainOf = ({ cross }: Ca, now: number): string =>
+  cross === undefined || Date.parse(cross.validTo) <= now ? '' : toPem(cross.raw);
+
+/** Opens, or makes, the CA in `folder`. Throws `CaError` when it cannot be used. */
+export const openAuthority = (folder: string, options: AuthorityOptions = {}): Authority => {
+  const { now = Date.now, limits = LEAF_LIMITS } = options;
+  const keys = makeServerKeys(options.ticketKeys);
+  const leavesOf = (ca: Ca): Leaves =>
+    makeLeaves({ issuer: ca.issuer, chainPem: chainOf(ca, now()), keys, limits, now });
+
+  let ca = openCa(folder, now());
+  let leaves = leavesOf(ca);
+  const queue = makeTurnQueue();
+
+  const answer = (host: string, sni: string | undefined, done: ContextReady): void => {
+    let context: SecureContext;
+    try {
+      context = leaves.contextFor(host, sni);
+    } catch (error) {
+      done(error as Error);
+      return;
+    }
+    done(null, context);
+  };
+
+  return {
+    secureContextFor: (host, sni) => leaves.contextFor(host, sni),
+    whenReady: (host, sni, done) => {
+      const ready = leaves.ready(host, sni);
+      if (ready !== undefined) done(null, ready);
+      else if (!queue(() => answer(host, sni, done))) {
+        done(new Refusal('serverbusy', { reason: 'too many new hosts at once' }));
+      }
+    },
+    get certificatePem() {
+      return ca.certificatePem;
+    },
+    get bundlePem() {
+      return bundleOf(ca, now());
+    },
+    get fingerprint() {
+      return ca.issuer.certificate.fingerprint256;
+    },
+    get warnings() {
+      return warningsFor(ca, now());
+    },
+    reload: () => {
+      ca = openCa(folder, now());
+      leaves = leavesOf(ca);
+    },
+  };
+};

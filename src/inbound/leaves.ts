@@ -1,0 +1,139 @@
+/** Secure contexts with leaf certificates for the hosts that clients visit, made when first needed, kept within bounds. */
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import { LRUCache } from 'lru-cache';
+import { Refusal } from '../model/errors.ts';
+import { type Issuer, toPem } from './certificate.ts';
+import { leafBuilder } from './issuing.ts';
+import { type LeafName, leafName } from './leaf-names.ts';
+
+export interface LeafLimits {
+  /** Leaves kept as DER, about 1 KB each. */
+  readonly leaves: number;
+  /** Ready contexts kept, about 20 KB of native memory each. */
+  readonly contexts: number;
+}
+
+export const LEAF_LIMITS: LeafLimits = { leaves: 10_000, contexts: 1000 };
+
+/** Forward secret, authenticated suites only (robustness E09); AES-128 first because bodies are long and it is the fastest. */
+const CIPHERS = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+].join(':');
+
+const SESSION_SECONDS = 3600;
+
+interface KeptLeaf {
+  readonly der: Buffer;
+  /** Wall clock milliseconds from which another one is made: two thirds of its life. */
+  readonly renewAt: number;
+}
+
+interface KeptContext {
+  readonly context: SecureContext;
+  readonly renewAt: number;
+}
+
+/** The certificates of one process: a server key shared by all leaves, and the ticket keys that let sessions resume in any. */
+export interface ServerKeys {
+  readonly publicKey: ReturnType<typeof generateKeyPairSync>['publicKey'];
+  readonly options: SecureContextOptions;
+}
+
+/** `ticketKeys`: 48 bytes, the same in every process that shares a port; random when absent. */
+export const makeServerKeys = (ticketKeys: Buffer = randomBytes(48)): ServerKeys => {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const options: SecureContextOptions = {
+    key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
+    // Clients show no certificate: without a list here every context would hold on to the system's roots.
+    ca: [],
+    ciphers: CIPHERS,
+    honorCipherOrder: true,
+    minVersion: 'TLSv1.2',
+    ecdhCurve: 'X25519:P-256:P-384',
+    sessionIdContext: 'crawlgate',
+    sessionTimeout: SESSION_SECONDS,
+    ticketKeys,
+  };
+  return { publicKey, options };
+};
+
+/** Names for the certificate: the CONNECT host, and the SNI when it is another valid name (T-07). */
+const namesFor = (host: string, sni: string | undefined): readonly LeafName[] => {
+  const first = leafName(host);
+  if (first === undefined) throw new Refusal('bad_uri', { reason: 'no certificate for such a host' });
+  const second = sni ? leafName(sni) : undefined;
+  return second === undefined || second.text === first.text ? [first] : [first, second];
+};
+
+/** A space cannot stand in a name, so keys of one and of two names never meet. */
+const keyOf = (names: readonly LeafName[]): string => {
+  const [first, second] = names;
+  return second === undefined ? (first?.text ?? '') : `${first?.text} ${second.text}`;
+};
+
+const quickKey = (host: string, sni: string | undefined): string =>
+  sni === undefined || sni === '' || sni === host ? host : `${host} ${sni}`;
+
+export interface LeafOptions {
+  readonly issuer: Issuer;
+  /** Certificates sent after the leaf, PEM; empty when there are none. */
+  readonly chainPem: string;
+  readonly keys: ServerKeys;
+  readonly limits: LeafLimits;
+  /** Wall clock, milliseconds. */
+  readonly now: () => number;
+}
+
+export interface Leaves {
+  /** The context if it is at hand. */
+  ready(host: string, sni: string | undefined): SecureContext | undefined;
+  /** The context, made when it is not. Throws `Refusal` bad_uri for a host that is neither a name nor an address. */
+  contextFor(host: string, sni: string | undefined): SecureContext;
+}
+
+/** At most one signature a host while its leaf is kept and young. */
+export const makeLeaves = ({ issuer, chainPem, keys, limits, now }: LeafOptions): Leaves => {
+  const build = leafBuilder(issuer, keys.publicKey);
+  const leaves = new LRUCache<string, KeptLeaf>({ max: limits.leaves });
+  const contexts = new LRUCache<string, KeptContext>({ max: limits.contexts });
+
+  const leafFor = (key: string, names: readonly LeafName[], at: number): KeptLeaf => {
+    const kept = leaves.get(key);
+    if (kept !== undefined && at < kept.renewAt) return kept;
+    const { der, notBefore, notAfter } = build(names, at);
+    const leaf = { der, renewAt: notBefore + (notAfter - notBefore) * (2 / 3) };
+    leaves.set(key, leaf);
+    return leaf;
+  };
+
+  const young = (key: string, at: number): SecureContext | undefined => {
+    const kept = contexts.get(key);
+    return kept !== undefined && at < kept.renewAt ? kept.context : undefined;
+  };
+
+  const make = (key: string, names: readonly LeafName[], at: number): SecureContext => {
+    const { der, renewAt } = leafFor(key, names, at);
+    const context = createSecureContext({ ...keys.options, cert: toPem(der) + chainPem });
+    contexts.set(key, { context, renewAt });
+    return context;
+  };
+
+  const ready: Leaves['ready'] = (host, sni) => young(quickKey(host, sni), now());
+
+  const contextFor: Leaves['contextFor'] = (host, sni) => {
+    const at = now();
+    const quick = young(quickKey(host, sni), at);
+    if (quick !== undefined) return quick;
+    const names = namesFor(host, sni);
+    const key = keyOf(names);
+    return young(key, at) ?? make(key, names, at);
+  };
+
+  return { ready, contextFor };
+};

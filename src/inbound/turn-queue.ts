@@ -1,0 +1,46 @@
+/** Spreads bursts of synchronous work over turns of the event loop, so that everything else goes on meanwhile. */
+
+/** After this many milliseconds of queued work the event loop gets its turn. */
+const TURN_MS = 5;
+const MAX_WAITING = 10_000;
+
+type Work = () => void;
+
+/** A queue in order of arrival. It takes a piece of work, or answers false when 10,000 pieces wait already. */
+export const makeTurnQueue = (maxWaiting = MAX_WAITING): ((work: Work) => boolean) => {
+  let waiting: Work[] = [];
+  let next = 0;
+  let scheduled = false;
+
+  const schedule = (): void => {
+    if (scheduled || next === waiting.length) return;
+    scheduled = true;
+    setImmediate(turn);
+  };
+
+  /** Forgets what is done once it is the larger part: the list stays short under load that never pauses. */
+  const tidy = (): void => {
+    if (next * 2 < waiting.length) return;
+    waiting = waiting.slice(next);
+    next = 0;
+  };
+
+  const turn = (): void => {
+    const until = performance.now() + TURN_MS;
+    try {
+      do (waiting[next++] as Work)();
+      while (next < waiting.length && performance.now() < until);
+    } finally {
+      scheduled = false;
+      tidy();
+      schedule();
+    }
+  };
+
+  return (work) => {
+    if (waiting.length - next >= maxWaiting) return false;
+    waiting.push(work);
+    schedule();
+    return true;
+  };
+};
