@@ -1,0 +1,1 @@
+export const compareClients = async (_o: unknown): Promise<string> => '';

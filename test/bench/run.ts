@@ -1,0 +1,114 @@
+/** `npm run bench`: this project beside Squid, a bare relay and the plain HTTP floor, in one run on this machine. */
+import { writeFileSync } from 'node:fs';
+import { CASES, type Case } from './cases.ts';
+import { compareClients } from './clients.ts';
+import { writeSection } from './document.ts';
+import { type Options, readOptions, USAGE } from './options.ts';
+import type { Started } from './peers/peer.ts';
+import { PEERS } from './peers/registry.ts';
+import { profile } from './profile.ts';
+import { machineText, markdown, type Presence, type Report } from './report.ts';
+import { type Contender, createDriver, measure, type Pace } from './rounds.ts';
+import { setStage } from './stage.ts';
+import type { Summary } from './stats.ts';
+
+const QUICK_MS = 100_000;
+const FULL_MS = 45 * 60_000;
+const MAX_REQUESTS = 500_000;
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+const note = (text: string): void => void process.stderr.write(`${text}\n`);
+
+const chosen = <T extends { readonly name: string }>(all: readonly T[], names: readonly string[] | undefined): T[] => {
+  for (const name of names ?? []) if (!all.some((one) => one.name === name)) throw new Error(`there is no "${name}"`);
+  return all.filter((one) => names === undefined || names.includes(one.name));
+};
+
+const startPeers = async (options: Options, stage: Awaited<ReturnType<typeof setStage>>) => {
+  const running = new Map<string, Started>();
+  const presences: Presence[] = [];
+  for (const peer of chosen(PEERS, options.peers)) {
+    let absent = peer.absent();
+    if (absent === undefined) {
+      try {
+        running.set(peer.name, await peer.start(stage));
+      } catch (error) {
+        absent = `did not start: ${error instanceof Error ? error.message : String(error)}`;
+      }
+    }
+    const version = absent === undefined ? peer.version() : undefined;
+    presences.push({ name: peer.name, what: peer.what, version, absent });
+    note(`${peer.name}: ${absent ? `absent, ${absent}` : (version ?? 'started')}`);
+  }
+  return { running, presences };
+};
+
+const contendersFor = (which: Case, running: ReadonlyMap<string, Started>): Contender[] => {
+  const contenders: Contender[] = [];
+  for (const { name, schemes, oneShot = false } of PEERS) {
+    const started = running.get(name);
+    if (started && schemes.includes(which.scheme)) contenders.push({ name, started, oneShot });
+  }
+  return which.unloaded ? [...contenders, { name: 'direct', started: undefined, oneShot: false }] : contenders;
+};
+
+const compare = async (options: Options): Promise<Report> => {
+  const stage = await setStage([]);
+  const { running, presences } = await startPeers(options, stage);
+  const cases = chosen(CASES, options.cases);
+  const driver = createDriver(stage.origin, stage.originCa);
+  const pace: Pace = {
+    rounds: options.rounds,
+    runMs: options.seconds * 1000,
+    warmMs: options.quick ? 250 : 800,
+    maxRequests: MAX_REQUESTS,
+    until: Date.now() + (options.quick ? QUICK_MS : FULL_MS),
+  };
+  const summaries: Summary[] = [];
+  for (const which of cases) {
+    note(`measuring ${which.title}`);
+    summaries.push(...(await measure(driver, which, contendersFor(which, running), pace)));
+  }
+  driver.stop();
+  return {
+    machine: machineText(),
+    node: process.version,
+    date: new Date().toISOString().slice(0, 10),
+    rounds: options.rounds,
+    secondsPerRound: options.seconds,
+    peers: presences,
+    cases,
+    summaries,
+  };
+};
+
+const main = async (): Promise<number> => {
+  const options = readOptions(process.argv.slice(2));
+  if (options.help) {
+    say(USAGE);
+    return 0;
+  }
+  if (options.profile) {
+    say(await profile(options.profile.peer, options.profile.caseName, options.seconds));
+    return 0;
+  }
+  if (options.clients) {
+    const text = await compareClients(options);
+    say(text);
+    if (options.write) writeSection('clients', text);
+    return 0;
+  }
+  const report = await compare(options);
+  say(markdown(report));
+  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, undefined, 1)}\n`);
+  if (options.write) writeSection('results', markdown(report));
+  return report.summaries.some((one) => one.errors > 0) ? 1 : 0;
+};
+
+main().then(
+  (code) => process.exit(code),
+  (error: Error) => {
+    note(`bench: ${error.message}`);
+    process.exit(2);
+  },
+);
