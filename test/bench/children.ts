@@ -30,6 +30,14 @@ export const folder = mkdtempSync(join(tmpdir(), 'crawlgate-bench-'));
 chmodSync(folder, 0o711);
 let pipePath: string | undefined;
 
+/** Told of every child, it ends them when this process is gone, even when that was killed without a chance to clean up. */
+const warden = spawn(
+  'sh',
+  ['-c', 'while read -r pid; do pids="$pids -$pid"; done; kill -s KILL -- $pids 2>/dev/null; rm -rf -- "$1"', 'sh', folder],
+  { stdio: ['pipe', 'ignore', 'ignore'], detached: true },
+);
+warden.unref();
+
 const signal = (pid: number, name: NodeJS.Signals): void => {
   try {
     process.kill(-pid, name);
@@ -51,6 +59,7 @@ const remember = (child: ChildProcess): number => {
   const pid = child.pid;
   if (pid === undefined) throw new Error('the process did not start');
   groups.add(pid);
+  warden.stdin.write(`${pid}\n`);
   return pid;
 };
 
