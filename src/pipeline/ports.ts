@@ -2,6 +2,7 @@
 import type { Condition, Fault } from '../model/errors.ts';
 import type { HeaderList } from '../model/headers.ts';
 import type { Job, Target, Upstream } from '../model/job.ts';
+import type { Authenticated } from '../policy/authenticate.ts';
 
 /** A result that is already there or will be: the memory store answers at once, Redis later. */
 export type Soon<T> = T | Promise<T>;
@@ -61,6 +62,8 @@ export interface SessionView {
 /** A request's place in the house from admission to its end. Opaque to the exchange but for these fields. */
 export interface Ticket {
   readonly session: SessionView | undefined;
+  /** The session was made by this request: it may still rotate (S-12). False without a session. */
+  readonly fresh: boolean;
   /** Calculated delay at admission (P-01.2); sent as Next-Request-In from the soft limit on (P-04). */
   readonly delayMs: number;
 }
@@ -221,6 +224,24 @@ export interface Delivery {
   readonly bytes: number;
   /** Set when the body ended early: the connection was cut (E-10). */
   readonly failure: Error | undefined;
+}
+
+// ---- direct endpoints ------------------------------------------------------------------------------------------------
+
+export interface EndpointAnswer extends ReplyHead {
+  readonly body: string;
+}
+
+/** One endpoint of the proxy port, found by its path (section 1, T-01). */
+export interface Endpoint {
+  /** Needs no key: the CA certificate and the welcome page. */
+  readonly open: boolean;
+  /** Answers by itself, or makes a job for the exchange (`/fetch`). Throws `Refusal`, 405 for a wrong method among them. */
+  run(known: Authenticated | undefined, id: string): Soon<EndpointAnswer | Job>;
+}
+
+export interface Endpoints {
+  find(method: string, url: string, headers: HeaderList): Endpoint | undefined;
 }
 
 // ---- the receipt -----------------------------------------------------------------------------------------------------

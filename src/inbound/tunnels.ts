@@ -1,0 +1,135 @@
+/** CONNECT: answered without touching the target, then opened here: TLS is terminated, plain HTTP taken as it is. */
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { type SecureContext, TLSSocket } from 'node:tls';
+import { isControlHeader } from '../model/controls.ts';
+import { Refusal } from '../model/errors.ts';
+import { countOf, type HeaderList, lastValue } from '../model/headers.ts';
+import type { Account, NameSuffix, Tunnel } from '../model/job.ts';
+import { parseAuthority } from '../policy/route.ts';
+import type { ContextReady } from './authority.ts';
+import { attachLink } from './link.ts';
+
+export interface TunnelPorts {
+  authenticate(value: string | undefined): { account: Account; suffix: NameSuffix } | undefined;
+  /** Leaf for the CONNECT host, valid for the client's SNI too (T-07); a new one may take a few turns of the event loop. */
+  whenReady(host: string, sni: string | undefined, done: ContextReady): void;
+  /** Serves the inside of a tunnel as HTTP. */
+  feed(socket: Socket): void;
+  /** Writes a refusal of a CONNECT; the connection may carry another one after a 407. */
+  refuse(socket: Socket, refusal: Refusal, remote: string, keep: boolean): void;
+  readonly alpn: readonly string[];
+  /** For a first byte, and then for the handshake. */
+  readonly handshakeMs: number;
+  readonly idleMs: number;
+}
+
+const ESTABLISHED = 'HTTP/1.1 200 Connection established\r\n\r\n';
+const TLS_RECORD = 0x16;
+
+export const makeTunnels = (ports: TunnelPorts) => {
+  const onConnect = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
+    // Whatever happens to this socket from here on, it is destroyed, never thrown about.
+    socket.on('error', () => socket.destroy());
+    const remote = socket.remoteAddress ?? '';
+    try {
+      const tunnel = readConnect(request, ports.authenticate);
+      socket.write(ESTABLISHED);
+      if (head.length > 0) socket.unshift(head);
+      sniff(socket, tunnel);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      const keep = error.condition === 'bad_auth' && head.length === 0 && request.httpVersion === '1.1';
+      ports.refuse(socket, error, remote, keep);
+      if (keep) ports.feed(relink(socket));
+    }
+  };
+
+  /** The first byte decides: a TLS record or plain HTTP, as browsers send for `ws://` (T-10). */
+  const sniff = (socket: Socket, tunnel: Tunnel): void => {
+    socket.setTimeout(ports.idleMs, () => socket.destroy());
+    socket.once('data', (first: Buffer) => {
+      socket.pause();
+      socket.setTimeout(0);
+      socket.removeAllListeners('timeout');
+      socket.unshift(first);
+      if (first[0] === TLS_RECORD) {
+        terminate(socket, tunnel);
+        return;
+      }
+      attachLink(socket, tunnel, false, undefined);
+      ports.feed(socket);
+    });
+  };
+
+  const terminate = (socket: Socket, tunnel: Tunnel): void => {
+    ports.whenReady(tunnel.host, undefined, (error, context) => {
+      if (error || !context || socket.destroyed) socket.destroy();
+      else handshake(socket, tunnel, context);
+    });
+  };
+
+  const handshake = (socket: Socket, tunnel: Tunnel, context: SecureContext): void => {
+    const secure: TLSSocket & { servername?: string | false } = new TLSSocket(socket, {
+      isServer: true,
+      secureContext: context,
+      ALPNProtocols: [...ports.alpn],
+      SNICallback: (name, give) => {
+        if (name.toLowerCase() === tunnel.host) give(null, context);
+        // A name no certificate can carry: the CONNECT host's leaf is what there is.
+        else ports.whenReady(tunnel.host, name, (error, fitting) => give(null, error ? context : fitting));
+      },
+    });
+    const deadline = setTimeout(() => secure.destroy(), ports.handshakeMs);
+    secure.on('error', () => secure.destroy());
+    secure.once('close', () => {
+      clearTimeout(deadline);
+      socket.destroy();
+    });
+    secure.once('secure', () => {
+      clearTimeout(deadline);
+      const sni = secure.servername;
+      attachLink(secure, tunnel, true, sni && sni.toLowerCase() !== tunnel.host ? sni : undefined);
+      ports.feed(secure);
+    });
+  };
+
+  return { onConnect };
+};
+
+/** A connection whose CONNECT was refused starts over as a plain client connection. */
+const relink = (socket: Socket): Socket => {
+  attachLink(socket, undefined, false, undefined);
+  return socket;
+};
+
+/** T-04 to T-06, U-05, U-06: refuses only what cannot be read and who is not known. */
+const readConnect = (request: IncomingMessage, authenticate: TunnelPorts['authenticate']): Tunnel => {
+  const headers = request.rawHeaders;
+  const version = request.httpVersion;
+  if (version !== '1.1' && version !== '1.0') throw new Refusal('invalid_request', { reason: `HTTP ${version}` });
+  // A body would arrive as the first bytes of the tunnel and be sent to the target (robustness A04).
+  if (countOf(headers, 'content-length') + countOf(headers, 'transfer-encoding') > 0) {
+    throw new Refusal('invalid_request', { reason: 'CONNECT with a body' });
+  }
+  const known = authenticate(lastValue(headers, 'proxy-authorization'));
+  if (!known) throw new Refusal('bad_auth');
+  const authority = parseAuthority(request.url ?? '', undefined);
+  if (!authority) throw new Refusal('invalid_request', { reason: 'CONNECT without a readable host:port' });
+  return {
+    account: known.account,
+    suffix: known.suffix,
+    host: authority.host,
+    port: authority.port,
+    headers: controlsOnly(headers),
+  };
+};
+
+const controlsOnly = (headers: HeaderList): HeaderList => {
+  const kept: string[] = [];
+  for (let i = 0; i < headers.length; i += 2) {
+    if (isControlHeader((headers[i] as string).toLowerCase()))
+      kept.push(headers[i] as string, headers[i + 1] as string);
+  }
+  return kept;
+};
