@@ -1,22 +1,21 @@
 /** Host names, address literals, patterns and networks as the configuration writes them. */
 import { isIP } from 'node:net';
-import { domainToASCII } from 'node:url';
+import { normaliseHost } from '../policy/host.ts';
 import { fine, type Parsed, wrong } from './parsed.ts';
 
 const NAME = /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*$/;
-const LOOKS_LIKE_ADDRESS = /^(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+))*$/;
 
 /** One spelling an address: lower case, IPv6 compressed. */
 const canonicalAddress = (text: string): string =>
-  text.includes(':') ? new URL(`http://[${text}]/`).hostname.slice(1, -1) : text;
+  (text.includes(':') ? normaliseHost(`[${text}]`) : undefined) ?? text;
 
-/** A host name or address in the one form targets have: lower-case ASCII, no brackets, no trailing dot (robustness B04). */
+/** A host name or address in the one form targets have; the shorthand forms of IPv4 are refused as likely typing errors. */
 export const readHost = (text: string): string | undefined => {
   const bare = text.startsWith('[') && text.endsWith(']') ? text.slice(1, -1) : text;
   if (isIP(bare) !== 0) return bare.includes('%') ? undefined : canonicalAddress(bare);
-  if (bare !== text || /[\s/?#@:%\\]/.test(text)) return undefined;
-  const name = domainToASCII(text.replace(/\.$/, ''));
-  return NAME.test(name) && !LOOKS_LIKE_ADDRESS.test(name) ? name : undefined;
+  if (bare !== text || text.includes('%')) return undefined;
+  const name = normaliseHost(text);
+  return name !== undefined && NAME.test(name) && isIP(name) === 0 ? name : undefined;
 };
 
 export const parseHost = (value: unknown): Parsed<string> => {

@@ -1,0 +1,62 @@
+/** One log line for every finished request. */
+import type { AttemptRecord, Ledger, Receipt } from '../pipeline/ports.ts';
+import type { Log } from './log.ts';
+import { scrubText } from './scrub.ts';
+
+/** Characters that could move a terminal's cursor or begin a new line there (robustness B02). */
+const UNSAFE = /[\p{Cc}\u2028\u2029]/u;
+const ALL_UNSAFE = /[\p{Cc}\u2028\u2029]+/gu;
+
+/** Text a client chose, on one line. */
+const plain = (text: string | undefined): string | undefined =>
+  text !== undefined && UNSAFE.test(text) ? text.replace(ALL_UNSAFE, ' ') : text;
+
+const reasonText = (reason: string | undefined): string | undefined =>
+  reason === undefined ? undefined : plain(scrubText(reason));
+
+const attemptText = ({ exit, outcome, status, tookMs, reason }: AttemptRecord): string => {
+  const head = `${exit} ${outcome} ${status === undefined ? '-' : status} ${Math.round(tookMs)}ms`;
+  return reason === undefined ? head : `${head} (${reason})`;
+};
+
+/** Every attempt in words, once there was more than a single good one. */
+const attemptsText = (attempts: readonly AttemptRecord[]): string | undefined => {
+  const first = attempts[0];
+  if (first === undefined || (attempts.length === 1 && first.outcome === 'fine')) return undefined;
+  return reasonText(attempts.map(attemptText).join('; '));
+};
+
+const tenths = (ms: number): number => Math.round(ms * 10) / 10;
+
+/** Paths and queries are left out: they may hold secrets. */
+const fieldsOf = (receipt: Receipt): Record<string, unknown> => {
+  const { job, attempts } = receipt;
+  const last = attempts[attempts.length - 1];
+  return {
+    request: receipt.id,
+    job: plain(job?.controls.jobId),
+    account: receipt.account,
+    method: plain(receipt.method),
+    website: plain(receipt.website),
+    status: receipt.status,
+    outcome: receipt.outcome,
+    session: plain(receipt.session),
+    exit: last?.exit,
+    upstream: last?.upstream,
+    attempts: attempts.length,
+    tries: attemptsText(attempts),
+    waitedMs: tenths(receipt.waitedMs),
+    tookMs: tenths(receipt.tookMs),
+    bytes: receipt.bytes,
+    client: plain(job?.controls.client),
+    reason: reasonText(receipt.reason),
+  };
+};
+
+/** A ledger that writes to the log: `finished` at info, `bug` at error with its stack. */
+export const makeLogLedger = (log: Log): Ledger => ({
+  finished: (receipt) => {
+    if (log.wants('info')) log.line('request', fieldsOf(receipt));
+  },
+  bug: (error, where) => log.failure('bug', error, { where }),
+});
