@@ -1,0 +1,101 @@
+/** One socket after its dialling: hands what happens on it to the exchange that has it, or dies when idle. */
+import type { Socket } from 'node:net';
+import type { Clock } from '../pipeline/ports.ts';
+import { Deadline, type Ticks } from './deadline.ts';
+import type { Dialled } from './dial.ts';
+import type { Exchange } from './exchange.ts';
+import { ClosedEarly } from './faults.ts';
+import { ResponseParser } from './response-parser.ts';
+
+/** Where connections live between exchanges. */
+export interface Shelter {
+  give(connection: Connection): void;
+  forget(connection: Connection): void;
+}
+
+export interface ConnectionParts {
+  readonly clock: Clock;
+  readonly ticks: Ticks;
+  readonly shelter: Shelter;
+  readonly maxHeadBytes: number;
+}
+
+/** A class: one object holds the state of every request that runs here, and no request costs a closure. */
+export class Connection {
+  readonly socket: Socket;
+  readonly exit: string;
+  /** `undefined` = used once. */
+  readonly key: string | undefined;
+  readonly parser: ResponseParser;
+  readonly deadline: Deadline;
+  exchange: Exchange | undefined;
+  /** While idle: when it is too old to be used again, in ticks, and what the peer allows. */
+  idleUntil = 0;
+  keepAliveMs: number | undefined;
+  private readonly shelter: Shelter;
+
+  constructor({ socket, exit }: Dialled, key: string | undefined, parts: ConnectionParts) {
+    this.socket = socket;
+    this.exit = exit;
+    this.key = key;
+    this.shelter = parts.shelter;
+    this.parser = new ResponseParser(parts.maxHeadBytes);
+    this.deadline = new Deadline(parts.clock, parts.ticks, () => this.exchange?.late());
+    socket.on('data', this.data);
+    socket.on('end', this.ended);
+    socket.on('error', this.failed);
+    socket.on('close', this.gone);
+    socket.on('drain', this.drain);
+    socket.resume();
+  }
+
+  run(exchange: Exchange, reused: boolean): void {
+    this.exchange = exchange;
+    this.parser.begin(exchange.parts.request.method);
+    exchange.run(this, reused);
+  }
+
+  /** Its exchange is over and the peer expects another. */
+  free(keepAliveMs: number | undefined, paused: boolean): void {
+    if (this.key === undefined || this.socket.destroyed || this.socket.readableEnded) {
+      this.destroy();
+      return;
+    }
+    this.keepAliveMs = keepAliveMs;
+    this.deadline.lift();
+    // An idle socket must go on reading, or its close would go unnoticed.
+    if (paused) this.socket.resume();
+    this.shelter.give(this);
+  }
+
+  destroy(): void {
+    this.deadline.close();
+    this.shelter.forget(this);
+    this.socket.destroy();
+  }
+
+  /** The stop's listener, the same for every exchange. */
+  readonly stopped = (reason: Error): void => {
+    this.exchange?.fail(reason);
+  };
+
+  private readonly data = (chunk: Buffer): void => {
+    if (this.exchange) this.exchange.received(chunk);
+    else this.destroy();
+  };
+
+  private readonly ended = (): void => this.end(new ClosedEarly());
+
+  private readonly failed = (error: Error): void => this.end(error);
+
+  private readonly gone = (): void => this.end(new ClosedEarly());
+
+  private readonly drain = (): void => {
+    this.exchange?.drained();
+  };
+
+  private end(error: Error): void {
+    this.exchange?.closed(error);
+    this.destroy();
+  }
+}
