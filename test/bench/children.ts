@@ -33,7 +33,12 @@ let pipePath: string | undefined;
 /** Told of every child, it ends them when this process is gone, even when that was killed without a chance to clean up. */
 const warden = spawn(
   'sh',
-  ['-c', 'while read -r pid; do pids="$pids -$pid"; done; kill -s KILL -- $pids 2>/dev/null; rm -rf -- "$1"', 'sh', folder],
+  [
+    '-c',
+    'while read -r pid; do pids="$pids -$pid"; done; kill -s KILL -- $pids 2>/dev/null; rm -rf -- "$1"',
+    'sh',
+    folder,
+  ],
   { stdio: ['pipe', 'ignore', 'ignore'], detached: true },
 );
 warden.unref();

@@ -113,6 +113,12 @@ const peerLines = (report: Report): string =>
     )
     .join('\n');
 
+const besideLines = (report: Report): string =>
+  report.summaries
+    .filter((one) => one.besideUs.median > 0)
+    .map((one) => `- ${one.peer}, ${one.caseName}: the server beside it took ${ranged(one.besideUs)} us a request`)
+    .join('\n');
+
 const failureLines = (report: Report): string =>
   report.summaries
     .filter((one) => one.firstError !== undefined)
@@ -127,6 +133,7 @@ export const markdown = (report: Report): string =>
     peerLines(report),
     ...report.cases.map((which) => `### ${which.title}\n\n${caseTable(report, which)}`),
     `### Goals\n\n${goalTable(report)}`,
+    besideLines(report),
     failureLines(report),
   ]
     .filter(Boolean)

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Case } from './cases.ts';
 import { forkRole } from './children.ts';
 import type { Started } from './peers/peer.ts';
-import { usageOf } from './proc.ts';
+import { type Usage, usageOf } from './proc.ts';
 import {
   CREDENTIALS,
   type FromClient,
@@ -58,6 +58,12 @@ const ask = (child: ChildProcess, message: ToClient): Promise<FromClient> => {
   return answer;
 };
 
+const NOTHING: Usage = { cpuUs: 0, residentBytes: 0 };
+const usage = ({ started }: Contender): { own: Usage; beside: Usage } => ({
+  own: started ? usageOf(started.running.pid) : NOTHING,
+  beside: started?.beside ? usageOf(started.beside.pid) : NOTHING,
+});
+
 export interface Driver {
   round(which: Case, contender: Contender, pace: Pace): Promise<Round>;
   stop(): void;
@@ -87,25 +93,21 @@ export const createDriver = (origin: OriginPorts, originCa: string): Driver => {
 
   return {
     async round(which, contender, pace) {
-      const { started } = contender;
-      const pid = started?.running.pid;
-      let cpuBefore = 0;
+      let before = { own: NOTHING, beside: NOTHING };
       const result = await load(planFor(which, contender), pace, () => {
-        cpuBefore = pid === undefined ? 0 : usageOf(pid).cpuUs;
+        before = usage(contender);
       });
       await sleep(SETTLE_MS);
-      const after = pid === undefined ? { cpuUs: 0, residentBytes: 0 } : usageOf(pid);
+      const after = usage(contender);
       client.send({ type: 'close' } satisfies ToClient);
       const { requests, errors, firstError, elapsedMs, p50Ms, p99Ms } = result;
+      const figures = { requests, errors, firstError, elapsedMs, p50Ms, p99Ms };
+      const each = (from: Usage, to: Usage): number => (to.cpuUs - from.cpuUs) / Math.max(1, requests);
       return {
-        requests,
-        errors,
-        firstError,
-        elapsedMs,
-        p50Ms,
-        p99Ms,
-        cpuUsPerRequest: (after.cpuUs - cpuBefore) / Math.max(1, requests),
-        residentBytes: after.residentBytes,
+        ...figures,
+        cpuUsPerRequest: each(before.own, after.own),
+        besideUsPerRequest: each(before.beside, after.beside),
+        residentBytes: after.own.residentBytes,
       };
     },
     stop: () => client.disconnect(),

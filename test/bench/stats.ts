@@ -3,6 +3,8 @@ import type { LoadResult } from './protocol.ts';
 
 export interface Round extends LoadResult {
   readonly cpuUsPerRequest: number;
+  /** Of the server beside it, 0 without one. */
+  readonly besideUsPerRequest: number;
   readonly residentBytes: number;
 }
 
@@ -17,6 +19,7 @@ export interface Summary {
   readonly caseName: string;
   readonly peer: string;
   readonly cpuUs: Spread;
+  readonly besideUs: Spread;
   readonly perSecond: Spread;
   readonly p50Ms: Spread;
   readonly p99Ms: Spread;
@@ -40,6 +43,7 @@ export const summarize = (caseName: string, peer: string, rounds: readonly Round
   caseName,
   peer,
   cpuUs: spreadOf(rounds.map((round) => round.cpuUsPerRequest)),
+  besideUs: spreadOf(rounds.map((round) => round.besideUsPerRequest)),
   perSecond: spreadOf(rounds.map((round) => (round.requests / round.elapsedMs) * 1000)),
   p50Ms: spreadOf(rounds.map((round) => round.p50Ms)),
   p99Ms: spreadOf(rounds.map((round) => round.p99Ms)),

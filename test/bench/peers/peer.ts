@@ -23,6 +23,8 @@ export interface Started {
   readonly port: number;
   /** PEM of the authority that signs what clients are shown. */
   readonly ca: string | undefined;
+  /** A server it works with and does not start itself: its CPU time is told apart. */
+  readonly beside?: Running;
 }
 
 export interface Peer {
