@@ -63,8 +63,8 @@ export const isControlHeader = (lowerName: string): boolean =>
 /** The same for a name as it was sent, without lower-casing the many that cannot be one. */
 export const looksLikeControl = (name: string): boolean => {
   const first = name.charCodeAt(0) | 0x20;
-  if (first === 0x78) return name.length > 11 && name.charCodeAt(10) === 0x2d && isControlHeader(name.toLowerCase());
-  return first === 0x7a && name.length > 5 && name.charCodeAt(4) === 0x2d && isControlHeader(name.toLowerCase());
+  if (first === 0x78) return name.length >= 11 && name.charCodeAt(10) === 0x2d && isControlHeader(name.toLowerCase());
+  return first === 0x7a && name.length >= 5 && name.charCodeAt(4) === 0x2d && isControlHeader(name.toLowerCase());
 };
 
 const scan = (headers: HeaderList): Found | undefined => {
@@ -101,7 +101,7 @@ const nameIn = (layer: Found, row: Row): string | undefined => {
 
 /** Canonical spelling of the name that gave the value. */
 const spelledAs = ({ header, lowerName }: Row, name: string): string =>
-  name === lowerName ? header.name : (header.twin ?? name);
+  (name === lowerName ? header.name : header.twin) as string;
 
 const gate = (layers: readonly Found[], plan: Plan): void => {
   for (const row of ROWS) {

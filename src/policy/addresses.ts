@@ -72,14 +72,12 @@ export interface PrivateAllowance {
 }
 
 const addRange = (list: BlockList, text: string): void => {
-  const [network = '', bits] = text.split('/');
-  const version = isIP(network);
-  const family = version === 4 ? 'ipv4' : 'ipv6';
-  const width = bits === undefined ? (version === 4 ? 32 : 128) : Number(bits);
-  if (!Number.isInteger(width) || width < 0 || width > (version === 4 ? 32 : 128)) {
-    throw new RangeError(`not an address range: ${text}`);
-  }
-  list.addSubnet(network, width, family);
+  const slash = text.indexOf('/');
+  const network = slash < 0 ? text : text.slice(0, slash);
+  const [family, widest] = isIP(network) === 4 ? (['ipv4', 32] as const) : (['ipv6', 128] as const);
+  const bits = slash < 0 ? String(widest) : text.slice(slash + 1);
+  if (!/^\d{1,3}$/.test(bits) || Number(bits) > widest) throw new RangeError(`not an address range: ${text}`);
+  list.addSubnet(network, Number(bits), family);
 };
 
 /** Reads CIDRs, addresses, host names and `*.suffix`es. Throws `RangeError` naming an impossible range. */

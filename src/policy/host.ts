@@ -1,4 +1,5 @@
 /** Host names and addresses in every spelling, brought to the one form that is the key of pacing, bans and lists (B04). */
+import { isIP } from 'node:net';
 
 /** Longest name DNS can hold. */
 const MAX_NAME = 253;
@@ -22,7 +23,7 @@ const isOrdinary = (text: string): boolean => {
     } else if (!isLetter(code) && !isDigit(code) && code !== HYPHEN && code !== UNDERSCORE) return false;
   }
   // A last label with a digit in front may be an IPv4 form; an empty one is a trailing dot.
-  return isLetter(text.charCodeAt(labelStart)) && !text.includes('xn--') && !text.includes('XN--');
+  return isLetter(text.charCodeAt(labelStart));
 };
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
@@ -56,5 +57,9 @@ const viaUrl = (text: string): string | undefined => {
  * Lower-case ASCII name or address literal without brackets and trailing dot; `undefined` when it can be no host.
  * IPv6 is expected in brackets. Decimal, octal, hexadecimal and short IPv4 forms become dotted decimal (D02).
  */
-export const normaliseHost = (text: string): string | undefined =>
-  isOrdinary(text) ? text.toLowerCase() : viaUrl(text);
+export const normaliseHost = (text: string): string | undefined => {
+  if (!isOrdinary(text)) return isIP(text) === 4 ? text : viaUrl(text);
+  const lower = text.toLowerCase();
+  // Punycode is not every sequence of letters.
+  return lower.includes('xn--') ? viaUrl(lower) : lower;
+};

@@ -65,6 +65,9 @@ const lastWord = (s: Situation, fault: Fault | undefined): Condition => {
   return fault.upstreamFailed ? (s.targetFault ?? 'noslaves') : fault.condition;
 };
 
+/** What the client is told when no attempt follows, for whatever reason. */
+export const lastWordOf = (situation: Situation): Condition => lastWord(situation, faultOf(situation));
+
 export const nextStep = (situation: Situation): Step => {
   const fault = faultOf(situation);
   const reason = REASONS.find(([, holds]) => holds(situation, fault));
