@@ -1,6 +1,6 @@
 /** `/sessions`: sessions made, listed and ended without a proxied request (S-04 to S-10). */
 import { Refusal } from '../model/errors.ts';
-import type { Upstream } from '../model/job.ts';
+import type { Account, Upstream } from '../model/job.ts';
 import type { SessionBook } from '../pipeline/ports.ts';
 import type { Authenticated } from '../policy/authenticate.ts';
 import type { Call, Route } from './router.ts';
@@ -10,7 +10,7 @@ interface Ports {
   /** `X-Crawlera-Slave` form of an upstream without a connection at hand. */
   slaveOf(upstream: Upstream): string;
   /** Region of the call: its header, or nothing. Throws `Refusal` for an unusable value (H-22). */
-  regionOf(headers: readonly string[]): string | undefined;
+  regionOf(headers: readonly string[], account: Account): string | undefined;
 }
 
 const text = (body: string, more: readonly string[] = []) => ({
@@ -22,7 +22,7 @@ const text = (body: string, more: readonly string[] = []) => ({
 
 export const sessionRoutes = ({ sessions, slaveOf, regionOf }: Ports): readonly Route[] => {
   const create = async (call: Call, { account }: Authenticated) => {
-    const { id } = await sessions.open(account.id, account.maxSessions, regionOf(call.headers));
+    const { id } = await sessions.open(account.id, account.maxSessions, regionOf(call.headers, account));
     // The bare id without a newline: programs use the body as a header value as it is (S-04).
     return text(id, ['X-Crawlera-Session', id]);
   };

@@ -21,7 +21,6 @@ export interface ListenerOptions {
   readonly headMs: number;
   /** An idle connection is closed after this long. */
   readonly idleMs: number;
-  readonly maxConnections: number;
 }
 
 export interface Listener {
@@ -74,7 +73,6 @@ export const makeListener = (options: ListenerOptions, hooks: Hooks): Listener =
   });
   // Otherwise Node silently drops lines past about a thousand (T-11).
   server.maxHeadersCount = 0;
-  server.maxConnections = options.maxConnections;
 
   const front = new Front();
   front.onConnect((incoming, socket, head) => hooks.connect(incoming, socket as Socket, head as Buffer));

@@ -1,0 +1,112 @@
+/** The `serve` sub-command: one process from its first line of output to its exit. */
+import { unwatchFile, watchFile } from 'node:fs';
+import { resolve } from 'node:path';
+import { type App, startApp } from '../app.ts';
+import { withFirstKey } from '../config/first-key.ts';
+import { configFile, type LoadOptions, loadSettings } from '../config/load.ts';
+import type { Settings } from '../model/settings.ts';
+import { makeLogLedger } from '../observe/ledger.ts';
+import { type Log, openLog } from '../observe/log.ts';
+
+export interface ServeOptions extends Pick<LoadOptions, 'env' | 'cwd'> {
+  readonly config: string | undefined;
+  readonly version: string;
+  readonly out: (line: string) => void;
+  readonly err: (line: string) => void;
+}
+
+const WATCH_MS = 2_000;
+
+/** Resolves to the exit status when the process is to end. */
+export const serve = async (options: ServeOptions): Promise<number> => {
+  const { config, env, cwd, version, out, err } = options;
+  const where = configFile(config, env);
+  const load = (): { settings: Settings | undefined; errors: readonly string[] } =>
+    loadSettings({ ...where, env, cwd });
+  const loaded = load();
+  if (!loaded.settings) {
+    for (const line of loaded.errors) err(line);
+    return 1;
+  }
+  let log: Log | undefined;
+  try {
+    const { settings, kept } = withFirstKey(loaded.settings);
+    log = openLog({ level: settings.log.level });
+    const app = await startApp(settings, { ledger: makeLogLedger(log), say: log, version });
+    if (kept?.made) for (const line of firstKeyLines(kept.key, kept.file, settings)) out(line);
+    log.info(`listening on ${app.address.address}:${app.address.port}`, { version });
+    const status = await untilStopped(app, log, () => reload(app, log as Log, load), resolve(cwd, where.file));
+    log.close();
+    return status;
+  } catch (error) {
+    log?.close();
+    err(`crawlgate: ${startProblem(error)}`);
+    return 1;
+  }
+};
+
+const firstKeyLines = (key: string, file: string, { listen }: Settings): string[] => [
+  `A key was made and is kept in ${file}. Try it:`,
+  `  curl -x ${listen.host}:${listen.port} -U ${key}: http://example.com/`,
+];
+
+/** What an operator can act on, without a stack. */
+const startProblem = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error);
+  const { code, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
+  if (code === 'EADDRINUSE') return `${address}:${port} is in use by another program`;
+  if (code === 'EACCES' && port !== undefined) return `no permission to listen on ${address}:${port}`;
+  if (code === 'EADDRNOTAVAIL') return `${address} is no address of this machine`;
+  return error.message;
+};
+
+/** A broken file leaves the old configuration running and says so. */
+const reload = (
+  app: App,
+  log: Log,
+  load: () => { settings: Settings | undefined; errors: readonly string[] },
+): void => {
+  const { settings, errors } = load();
+  if (!settings) {
+    log.error('the configuration was not reloaded: it has mistakes', { mistakes: errors });
+    return;
+  }
+  try {
+    app.reload(withFirstKey(settings).settings);
+    log.setLevel(settings.log.level);
+    log.info('configuration reloaded');
+  } catch (error) {
+    log.failure('the configuration was not reloaded', error);
+  }
+};
+
+/** Serves signals until one ends the process; a second one does not wait for the drain. */
+const untilStopped = (app: App, log: Log, again: () => void, file: string): Promise<number> =>
+  new Promise((done) => {
+    const bug = (error: unknown): void => log.failure('unexpected error', error);
+    process.on('uncaughtException', bug);
+    process.on('unhandledRejection', bug);
+    process.on('SIGHUP', again);
+    watchFile(file, { interval: WATCH_MS, persistent: false }, (now, before) => {
+      if (now.mtimeMs !== before.mtimeMs && now.size > 0) again();
+    });
+    let stopping = false;
+    const stop = (signal: NodeJS.Signals): void => {
+      if (stopping) {
+        done(1);
+        return;
+      }
+      stopping = true;
+      log.info(`${signal}: finishing what is running`);
+      unwatchFile(file);
+      app.close().then(
+        () => done(0),
+        (error: unknown) => {
+          bug(error);
+          done(1);
+        },
+      );
+    };
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+  });
