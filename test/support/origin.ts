@@ -1,6 +1,6 @@
 /** A target server made of a script: it records the exact bytes it received and answers with the exact bytes it was given. */
 import { createServer, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import type { TestCertificate } from './certificates.ts';
 import { type Listening, listen } from './sockets.ts';
 
@@ -106,6 +106,12 @@ const perform = async (socket: Socket, act: Act): Promise<boolean> => {
   return !socket.destroyed;
 };
 
+const tlsFacts = (socket: Socket): Pick<SeenRequest, 'servername' | 'sessionReused'> => {
+  if (!(socket instanceof TLSSocket)) return { servername: undefined, sessionReused: false };
+  const { servername } = socket as TLSSocket & { servername?: string | false };
+  return { servername: servername || undefined, sessionReused: socket.isSessionReused() };
+};
+
 export const makeOrigin = async (options: OriginOptions = {}): Promise<Origin> => {
   const requests: SeenRequest[] = [];
   const scripts: (readonly Act[])[] = [];
@@ -134,15 +140,7 @@ export const makeOrigin = async (options: OriginOptions = {}): Promise<Origin> =
       const found = readBody(head, text.slice(end + 4));
       if (!found) return false;
       text = text.slice(end + 4 + found.used);
-      const secured = socket as TLSSocket;
-      requests.push({
-        head,
-        body: found.body,
-        connection,
-        servername: options.certificate ? (secured.servername as string | false | undefined) || undefined : undefined,
-        sessionReused: options.certificate ? secured.isSessionReused() : false,
-        from: socket.remoteAddress,
-      });
+      requests.push({ head, body: found.body, connection, from: socket.remoteAddress, ...tlsFacts(socket) });
       if (!answered) busy = busy.then(() => answer(socket));
       answered = false;
       return true;

@@ -56,7 +56,7 @@ const bridge = (client: Socket, server: Socket): void => {
 const dialHost = (host: string): string => (host.endsWith('localhost') ? '127.0.0.1' : host.replace(/^\[|\]$/g, ''));
 
 const writeReply = async (socket: Socket, how: Misbehaviour): Promise<void> => {
-  const bytes = Buffer.from(how.reply ?? '', 'latin1' as BufferEncoding);
+  const bytes = typeof how.reply === 'string' ? Buffer.from(how.reply, 'latin1') : (how.reply ?? Buffer.alloc(0));
   if (!how.trickle) {
     socket.write(bytes);
     return;
@@ -174,34 +174,29 @@ const socksRequest = ({ socket, upstream }: Session, bytes: Buffer): void => {
 
 const serveSocks = (session: Session): void => {
   const { socket, upstream, expected } = session;
-  let step: 'greeting' | 'login' | 'request' | 'over' = 'greeting';
-  socket.on('data', (bytes: Buffer) => {
-    if (step === 'greeting') {
-      if (upstream.misbehaviour.greeting) {
-        step = 'over';
-        socket.write(upstream.misbehaviour.greeting);
-        return;
-      }
-      const wanted = expected === undefined ? 0 : 2;
-      const offered = bytes.subarray(2, 2 + (bytes[1] as number));
-      step = wanted === 2 ? 'login' : 'request';
-      if (offered.includes(wanted)) socket.write(Buffer.from([5, wanted]));
-      else socket.end(Buffer.from([5, 255]));
-    } else if (step === 'login') {
-      const nameLength = bytes[1] as number;
-      const name = bytes.toString('utf8', 2, 2 + nameLength);
-      const login = `${name}:${bytes.toString('utf8', 3 + nameLength)}`;
-      upstream.logins.push(login);
-      step = 'request';
-      if (login === expected) socket.write(Buffer.from([1, 0]));
-      else socket.end(Buffer.from([1, 1]));
-    } else if (step === 'request') {
-      step = 'over';
-      socket.removeAllListeners('data');
-      socket.pause();
-      socksRequest(session, bytes);
-    }
-  });
+  let next: (bytes: Buffer) => void = () => {};
+  const request = (bytes: Buffer): void => {
+    socket.removeAllListeners('data');
+    socket.pause();
+    socksRequest(session, bytes);
+  };
+  const login = (bytes: Buffer): void => {
+    const nameLength = bytes[1] as number;
+    const given = `${bytes.toString('utf8', 2, 2 + nameLength)}:${bytes.toString('utf8', 3 + nameLength)}`;
+    upstream.logins.push(given);
+    next = request;
+    if (given === expected) socket.write(Buffer.from([1, 0]));
+    else socket.end(Buffer.from([1, 1]));
+  };
+  const greeting = (bytes: Buffer): void => {
+    const wanted = expected === undefined ? 0 : 2;
+    next = wanted === 2 ? login : request;
+    if (upstream.misbehaviour.greeting) socket.write(upstream.misbehaviour.greeting);
+    else if (bytes.subarray(2, 2 + (bytes[1] as number)).includes(wanted)) socket.write(Buffer.from([5, wanted]));
+    else socket.end(Buffer.from([5, 255]));
+  };
+  next = greeting;
+  socket.on('data', (bytes: Buffer) => next(bytes));
 };
 
 let made = 0;
