@@ -97,7 +97,11 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
     }),
     ...fetchRoutes({
       makeJob: (order, { account, suffix }, id) =>
-        makeJob({ ...order, account, suffix, tunnel: undefined, servername: undefined }, current.entrance, id),
+        makeJob(
+          { ...order, framed: false, account, suffix, tunnel: undefined, servername: undefined },
+          current.entrance,
+          id,
+        ),
     }),
   ]);
   const door = makeDoor({

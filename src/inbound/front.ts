@@ -88,11 +88,9 @@ export const makeFront = (ports: FrontPorts) => {
     const { target, path } = place;
     const { tunnel, servername } = link;
     const { account, suffix } = known;
-    const job = makeJob(
-      { account, suffix, method, target, path, headers: rawHeaders, forwarded: forwarded.headers, tunnel, servername },
-      entrance,
-      arrival.id,
-    );
+    const framed = forwarded.chunked || forwarded.contentLength !== undefined;
+    const sent = { headers: rawHeaders, forwarded: forwarded.headers, framed };
+    const job = makeJob({ ...sent, account, suffix, method, target, path, tunnel, servername }, entrance, arrival.id);
     // WebSocket upgrades are refused rather than left hanging; any other protocol is simply not taken up (T-18).
     if (forwarded.upgrade?.toLowerCase().includes('websocket')) throw new Refusal('no_upgrade');
     return ports.exchange(job, bodyOf(request, response, forwarded, job, entrance), arrival.reply, stop);

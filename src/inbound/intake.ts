@@ -98,7 +98,7 @@ export interface Asked {
   readonly headers: HeaderList;
   /** End-to-end headers. */
   readonly forwarded: HeaderList;
-  /** The client's own `Host`, kept in a tunnel: it is what the target would have seen. */
+  readonly framed: boolean;
   readonly tunnel: Tunnel | undefined;
   readonly servername: string | undefined;
 }
@@ -123,6 +123,7 @@ export const makeJob = (asked: Asked, entrance: Entrance, id: string): Job => {
     target,
     path: asked.path,
     headers: target === asked.target ? asked.forwarded : withHost(asked.forwarded, target.authority),
+    framed: asked.framed,
     controls: perTunnel === undefined ? controls : { ...controls, session: undefined },
     sessionName: perTunnel ?? suffix.sessionName,
     servername: asked.servername,

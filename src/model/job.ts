@@ -79,8 +79,10 @@ export interface Job {
   readonly target: Target;
   /** Origin-form request target, bytes as the client sent them. */
   readonly path: string;
-  /** End-to-end headers with `Host`, controls and hop-by-hop fields already taken out (F-01). */
+  /** End-to-end headers with `Host`; controls and hop-by-hop fields already taken out (F-01). */
   readonly headers: HeaderList;
+  /** The headers hold the client's own framing line, in its place (F-04). */
+  readonly framed: boolean;
   readonly controls: Controls;
   readonly sessionName: string | undefined;
   /** Name for TLS with the target when the client's SNI differs from the host. */

@@ -29,7 +29,7 @@ const isSafe = (head: string, lines: number): boolean => {
 /** Throws `Fault` invalid_request for a head that would not mean the same to everyone. */
 export const writeHead = (request: OutboundRequest, route: Route): string => {
   const { method, path, headers, body } = request;
-  const framing = framingLine(method, body);
+  const framing = request.framed ? '' : framingLine(method, body);
   let lines = 2 + headers.length / 2;
   let head = route.forwarded
     ? `${method} http://${request.target.authority}${path} HTTP/1.1\r\n`

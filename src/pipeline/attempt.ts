@@ -69,6 +69,7 @@ const dress = (
     target: job.target,
     path: job.path,
     headers: dressed.headers,
+    framed: job.framed,
     body: body?.open(),
     servername: job.servername,
     insecureTarget: website.insecureTarget,

@@ -158,8 +158,10 @@ export interface OutboundRequest {
   readonly method: string;
   readonly target: Target;
   readonly path: string;
-  /** Final header list: `Host` in place, no framing fields; transport adds framing and, for an upstream, its credentials. */
+  /** Final header list, `Host` in place; transport adds an upstream's credentials and, unless `framed`, the framing line. */
   readonly headers: HeaderList;
+  /** The headers hold the framing line of `body` already (F-04). */
+  readonly framed: boolean;
   readonly body: OutboundBody | undefined;
   readonly servername: string | undefined;
   /** Certificate of the target is not verified (C-07). */

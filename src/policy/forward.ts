@@ -4,7 +4,7 @@ import type { HeaderList } from '../model/headers.ts';
 import { isOurs, joined, type Kind, kindOf, nominatedBy, withoutNominated } from './hop-by-hop.ts';
 
 export interface Forwarded {
-  /** End-to-end headers with `Host` in its place; neither framing nor `Expect` nor controls. */
+  /** End-to-end headers with `Host` in its place; framing stays where the client had it, `Expect` and controls are out. */
   readonly headers: string[];
   readonly contentLength: number | undefined;
   readonly chunked: boolean;
@@ -52,12 +52,16 @@ const take = (pass: Pass, kind: Kind, name: string, value: string, authority: st
       } else pass.malformed = 'two Host headers';
       return;
     case 'length':
-      if (pass.lengths === undefined) pass.lengths = value;
-      else pass.malformed = 'two Content-Length headers';
+      if (pass.lengths === undefined) {
+        pass.lengths = value;
+        pass.headers.push(name, value.trim());
+      } else pass.malformed = 'two Content-Length headers';
       return;
     case 'coding':
-      if (pass.coding === undefined) pass.coding = value.trim().toLowerCase();
-      else pass.malformed = 'two Transfer-Encoding headers';
+      if (pass.coding === undefined) {
+        pass.coding = value.trim().toLowerCase();
+        pass.headers.push(name, 'chunked');
+      } else pass.malformed = 'two Transfer-Encoding headers';
       return;
     case 'connection':
       pass.nominated = joined(pass.nominated, nominatedBy(value));

@@ -50,11 +50,12 @@ export const nominatedBy = (value: string): string[] | undefined => {
 export const joined = (one: string[] | undefined, other: string[] | undefined): string[] | undefined =>
   one && other ? one.concat(other) : (one ?? other);
 
-/** Framing and `Host` cannot be nominated away; `Host` is the only one of them still in the list here. */
+/** Framing and `Host` cannot be nominated away (A08). */
 export const withoutNominated = (headers: readonly string[], nominated: readonly string[]): string[] => {
   const names = new Set(nominated);
   names.delete('host');
   names.delete('content-length');
+  names.delete('transfer-encoding');
   const kept: string[] = [];
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string;
