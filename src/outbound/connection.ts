@@ -1,11 +1,11 @@
-/** One socket after its dialling: hands what happens on it to the exchange that has it, or dies when idle. */
+/** One socket after its dialling: hands what happens on it to the tenant it has, or dies when idle. */
 import type { Socket } from 'node:net';
 import type { Clock } from '../pipeline/ports.ts';
 import { Deadline, type Ticks } from './deadline.ts';
 import type { Dialled } from './dial.ts';
-import type { Exchange } from './exchange.ts';
 import { ClosedEarly } from './faults.ts';
 import { ResponseParser } from './response-parser.ts';
+import type { Tenant } from './tenant.ts';
 
 /** Where connections live between exchanges. */
 export interface Shelter {
@@ -28,7 +28,7 @@ export class Connection {
   readonly key: string | undefined;
   readonly parser: ResponseParser;
   readonly deadline: Deadline;
-  exchange: Exchange | undefined;
+  tenant: Tenant | undefined;
   /** While idle: when it is too old to be used again, in ticks, and what the peer allows. */
   idleUntil = 0;
   keepAliveMs: number | undefined;
@@ -40,7 +40,7 @@ export class Connection {
     this.key = key;
     this.shelter = parts.shelter;
     this.parser = new ResponseParser(parts.maxHeadBytes);
-    this.deadline = new Deadline(parts.clock, parts.ticks, () => this.exchange?.late());
+    this.deadline = new Deadline(parts.clock, parts.ticks, () => this.tenant?.late());
     socket.on('data', this.data);
     socket.on('end', this.ended);
     socket.on('error', this.failed);
@@ -49,13 +49,7 @@ export class Connection {
     socket.resume();
   }
 
-  run(exchange: Exchange, reused: boolean): void {
-    this.exchange = exchange;
-    this.parser.begin(exchange.parts.request.method);
-    exchange.run(this, reused);
-  }
-
-  /** Its exchange is over and the peer expects another. */
+  /** Its tenant has left and the peer expects another. */
   free(keepAliveMs: number | undefined, paused: boolean): void {
     if (this.key === undefined || this.socket.destroyed || this.socket.readableEnded) {
       this.destroy();
@@ -76,11 +70,11 @@ export class Connection {
 
   /** The stop's listener, the same for every exchange. */
   readonly stopped = (reason: Error): void => {
-    this.exchange?.fail(reason);
+    this.tenant?.fail(reason);
   };
 
   private readonly data = (chunk: Buffer): void => {
-    if (this.exchange) this.exchange.received(chunk);
+    if (this.tenant) this.tenant.received(chunk);
     else this.destroy();
   };
 
@@ -91,11 +85,11 @@ export class Connection {
   private readonly gone = (): void => this.end(new ClosedEarly());
 
   private readonly drain = (): void => {
-    this.exchange?.drained();
+    this.tenant?.drained();
   };
 
   private end(error: Error): void {
-    this.exchange?.closed(error);
+    this.tenant?.closed(error);
     this.destroy();
   }
 }

@@ -61,7 +61,7 @@ export const makeTransport = (given: TransportParts): Transport => {
       const connection = new Connection(await dial(line, route), route.key, connectionParts);
       live.add(connection);
       line.release();
-      connection.run(exchange, false);
+      exchange.run(connection, false);
     } catch (error) {
       exchange.fail(failLine(line, error));
     } finally {
@@ -82,7 +82,7 @@ export const makeTransport = (given: TransportParts): Transport => {
         const head = writeHead(request, route);
         const exchange = new Exchange({ request, options, stop, route, head, ticks, redialler }, resolve, reject);
         const pooled = route.key === undefined ? undefined : pools.take(route.key);
-        if (pooled) pooled.run(exchange, true);
+        if (pooled) exchange.run(pooled, true);
         else redialler.again(exchange);
       }),
     async close() {
@@ -90,7 +90,7 @@ export const makeTransport = (given: TransportParts): Transport => {
       const error = new Fault('serverbusy', { reason: 'transport closed' });
       for (const line of lines) line.cut(error);
       for (const connection of [...live]) {
-        connection.exchange?.fail(error);
+        connection.tenant?.fail(error);
         connection.destroy();
       }
       pools.close();
