@@ -49,7 +49,9 @@ const renew: Action = (folder, _rest, out) => {
   const { issuer, cross } = renewCa(folder, Date.now());
   out(`New CA, valid until ${day(issuer.certificate.validTo)}, SHA-256 ${issuer.certificate.fingerprint256}`);
   out('It signs once the proxy has been reloaded (SIGHUP) or restarted; open tunnels go on.');
-  if (cross) out(`Clients that trust only the old CA are served until ${day(cross.validTo)}; give them the new one.`);
+  if (cross && Date.parse(cross.validTo) > Date.now()) {
+    out(`Clients that trust only the old CA are served until ${day(cross.validTo)}; give them the new one.`);
+  }
   return 0;
 };
 

@@ -4,7 +4,7 @@ import type { SecureContext } from 'node:tls';
 import { Refusal } from '../model/errors.ts';
 import { type Ca, openCa } from './ca-folder.ts';
 import { toPem } from './certificate.ts';
-import { LEAF_LIMITS, type LeafLimits, type Leaves, makeLeaves, makeServerKeys } from './leaves.ts';
+import { type ContextFor, LEAF_LIMITS, type LeafLimits, makeLeaves, makeServerKeys } from './leaves.ts';
 import { makeTurnQueue } from './turn-queue.ts';
 
 export { CaError } from './ca-files.ts';
@@ -20,12 +20,14 @@ export type ContextReady = (error: Error | null, context?: SecureContext) => voi
 export interface Authority {
   /**
    * A context whose leaf is valid for the CONNECT host and, where it differs and is a name at all, for the SNI (T-07).
-   * Ready ones cost nothing; a new one about 1 ms of CPU. Throws `Refusal` bad_uri for an impossible host.
+   * Costs nothing for a host in use, about 0.5 ms of CPU for a new one. For a connection that begins now: when other hosts
+   * need room the same context gets their certificate, so ask again rather than keep it. Throws `Refusal` bad_uri for an
+   * impossible host.
    */
   secureContextFor(host: string, sni: string | undefined): SecureContext;
   /**
-   * The same for a listener under a burst of new hosts: calls back at once when the context is there, else in a later turn
-   * of the event loop, a few at a time (robustness E04). `Refusal` serverbusy when 10,000 wait already.
+   * The same when its turn has come, usually in this very turn of the event loop: of a burst only as many handshakes are
+   * begun at a stretch as leave time for everything else (robustness E04). `Refusal` serverbusy when 10,000 wait already.
    */
   whenReady(host: string, sni: string | undefined, done: ContextReady): void;
   /** The CA's certificate, PEM. */
@@ -79,17 +81,17 @@ const chainOf = ({ cross }: Ca, now: number): string =>
 export const openAuthority = (folder: string, options: AuthorityOptions = {}): Authority => {
   const { now = Date.now, limits = LEAF_LIMITS } = options;
   const keys = makeServerKeys(options.ticketKeys);
-  const leavesOf = (ca: Ca): Leaves =>
+  const contextsOf = (ca: Ca): ContextFor =>
     makeLeaves({ issuer: ca.issuer, chainPem: chainOf(ca, now()), keys, limits, now });
 
   let ca = openCa(folder, now());
-  let leaves = leavesOf(ca);
+  let contextFor = contextsOf(ca);
   const queue = makeTurnQueue();
 
   const answer = (host: string, sni: string | undefined, done: ContextReady): void => {
     let context: SecureContext;
     try {
-      context = leaves.contextFor(host, sni);
+      context = contextFor(host, sni);
     } catch (error) {
       done(error as Error);
       return;
@@ -98,13 +100,10 @@ export const openAuthority = (folder: string, options: AuthorityOptions = {}): A
   };
 
   return {
-    secureContextFor: (host, sni) => leaves.contextFor(host, sni),
+    secureContextFor: (host, sni) => contextFor(host, sni),
     whenReady: (host, sni, done) => {
-      const ready = leaves.ready(host, sni);
-      if (ready !== undefined) done(null, ready);
-      else if (!queue(() => answer(host, sni, done))) {
-        done(new Refusal('serverbusy', { reason: 'too many new hosts at once' }));
-      }
+      if (queue(() => answer(host, sni, done))) return;
+      done(new Refusal('serverbusy', { reason: 'too many TLS handshakes at once' }));
     },
     get certificatePem() {
       return ca.certificatePem;
@@ -120,7 +119,7 @@ export const openAuthority = (folder: string, options: AuthorityOptions = {}): A
     },
     reload: () => {
       ca = openCa(folder, now());
-      leaves = leavesOf(ca);
+      contextFor = contextsOf(ca);
     },
   };
 };

@@ -1,6 +1,5 @@
 /** What a leaf certificate may be issued for: host names and address literals, checked and in one spelling. */
 import { isIP } from 'node:net';
-import ipaddr from 'ipaddr.js';
 
 export interface LeafName {
   readonly kind: 'dns' | 'ip';
@@ -42,5 +41,16 @@ export const leafName = (host: string): LeafName | undefined => {
   return isDnsName(text) ? { kind: 'dns', text } : undefined;
 };
 
+const groups = (part: string): number[] =>
+  part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16));
+
 /** The 4 or 16 bytes of an address literal. */
-export const addressBytes = (literal: string): Buffer => Buffer.from(ipaddr.parse(literal).toByteArray());
+export const addressBytes = (literal: string): Buffer => {
+  if (isIP(literal) === 4) return Buffer.from(literal.split('.').map(Number));
+  // The URL parser writes every IPv6 literal in hexadecimal groups, an embedded IPv4 part too.
+  const [head = '', tail = ''] = new URL(`http://[${literal}]`).hostname.slice(1, -1).split('::');
+  const first = groups(head);
+  const last = groups(tail);
+  const all = [...first, ...new Array<number>(8 - first.length - last.length).fill(0), ...last];
+  return Buffer.from(all.flatMap((group) => [group >> 8, group & 0xff]));
+};

@@ -10,12 +10,32 @@ type Work = () => void;
 export const makeTurnQueue = (maxWaiting = MAX_WAITING): ((work: Work) => boolean) => {
   let waiting: Work[] = [];
   let next = 0;
-  let scheduled = false;
+  let running = false;
+  let until = 0;
 
-  const schedule = (): void => {
-    if (scheduled || next === waiting.length) return;
-    scheduled = true;
-    setImmediate(turn);
+  const turn = (): void => {
+    until = performance.now() + TURN_MS;
+    step();
+  };
+
+  /** What a piece of work left for the next tick, such as reading a ClientHello, is done before the step after it. */
+  const step = (): void => {
+    if (next === waiting.length) {
+      waiting = [];
+      next = 0;
+      running = false;
+      return;
+    }
+    if (performance.now() >= until) {
+      tidy();
+      setImmediate(turn);
+      return;
+    }
+    try {
+      (waiting[next++] as Work)();
+    } finally {
+      process.nextTick(step);
+    }
   };
 
   /** Forgets what is done once it is the larger part: the list stays short under load that never pauses. */
@@ -25,22 +45,11 @@ export const makeTurnQueue = (maxWaiting = MAX_WAITING): ((work: Work) => boolea
     next = 0;
   };
 
-  const turn = (): void => {
-    const until = performance.now() + TURN_MS;
-    try {
-      do (waiting[next++] as Work)();
-      while (next < waiting.length && performance.now() < until);
-    } finally {
-      scheduled = false;
-      tidy();
-      schedule();
-    }
-  };
-
   return (work) => {
     if (waiting.length - next >= maxWaiting) return false;
     waiting.push(work);
-    schedule();
+    if (!running) setImmediate(turn);
+    running = true;
     return true;
   };
 };
