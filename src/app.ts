@@ -15,10 +15,11 @@ import { readControls } from './model/controls.ts';
 import type { Account, Upstream } from './model/job.ts';
 import type { Settings } from './model/settings.ts';
 import { makeTransport } from './outbound/transport.ts';
-import { makeGate } from './pipeline/admit.ts';
+import { type GateEvents, type GateSettings, makeGate } from './pipeline/admit.ts';
 import { makeExchange } from './pipeline/exchange.ts';
 import type { Rulebook } from './pipeline/house.ts';
 import type { Clock, Ledger, Pool } from './pipeline/ports.ts';
+import type { StoreSettings } from './pipeline/store-port.ts';
 import { makeAuthenticator } from './policy/authenticate.ts';
 import { isOwnPlace } from './policy/own-places.ts';
 import { makeGuard } from './policy/route.ts';
@@ -55,6 +56,7 @@ interface Current {
   readonly entrance: Entrance;
   readonly rules: Rulebook;
   readonly pool: Pool;
+  readonly admission: StoreSettings & GateSettings;
 }
 
 const HEAD_MS = 30_000;
@@ -72,8 +74,14 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
   const own = ownPlaces(first);
   let current = makeCurrent(first, own);
 
-  const store = await openStore({ settings: () => current.settings, pool: () => current.pool, clock, say: parts.say });
-  const { gate, sessions } = makeGate({ store, settings: () => current.settings, clock, say: parts.say });
+  const store = openStore({
+    location: first.store,
+    clock,
+    random: Math.random,
+    pool: () => current.pool,
+    settings: () => current.admission,
+  });
+  const gate = makeGate({ store, clock, settings: () => current.admission, events: gateEvents(parts.say) });
   const transport = makeTransport({
     settings: first,
     clock,
@@ -91,7 +99,7 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
   const endpoints = makeEndpoints([
     ...pageRoutes({ version, address: shownAddress(first), certificatePem: () => authority.bundlePem }),
     ...sessionRoutes({
-      sessions,
+      sessions: gate.sessions,
       slaveOf,
       regionOf: (headers, account) => regionOf(headers, account, current.entrance),
     }),
@@ -167,8 +175,22 @@ const makeCurrent = (settings: Settings, own: Own): Current => {
       agents: BUILT_IN_AGENTS,
     },
     pool: { all: settings.upstreams, byId: (id) => byId.get(id) },
+    admission: {
+      softLimitMs: pacing.softLimitMs,
+      hardLimitMs: pacing.hardLimitMs,
+      maxHoldMs: pacing.maxHoldMs,
+      outstanding: limits.outstanding,
+      sessionIdleMs: settings.sessions.idleMs,
+      banMs: settings.bans.durationMs,
+      upstreamDownMs: settings.bans.upstreamDownMs,
+    },
   };
 };
+
+const gateEvents = (say: Say): GateEvents => ({
+  banStorm: (website, rule) => say.warn(`ban storm: rule ${rule} on ${website} sets no more bans until it is quiet`),
+  upstreamDown: (upstream, reason) => say.warn(`upstream ${upstream.label ?? 'direct'} is down: ${reason}`),
+});
 
 interface Own {
   /** The proxy port: answered as direct endpoint (T-14). */

@@ -61,7 +61,7 @@ export const makeFront = (ports: FrontPorts) => {
     const stop = makeStop();
     link.running.add(stop);
     const closing = (): boolean => link.closing || ports.draining() || hasUnreadBody(request);
-    const reply = makeReply(response, closing);
+    const reply = makeReply(response, ports.clock, closing);
     const arrival: Arrival = { id: nextId(), request, link, reply, place: undefined, known: undefined };
     try {
       await serve(arrival, response, stop);

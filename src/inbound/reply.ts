@@ -1,7 +1,7 @@
 /** Writes answers to clients: the only place that writes a status. */
 import type { ServerResponse } from 'node:http';
-import { Refusal } from '../model/errors.ts';
-import type { BodySource, Delivery, Reply, ReplyHead, Stop } from '../pipeline/ports.ts';
+import { Gone, Refusal } from '../model/errors.ts';
+import type { BodySource, Clock, Delivery, Reply, ReplyHead, Stop, Timer } from '../pipeline/ports.ts';
 
 /** A head and body in one write for connections that are not, or no longer, in Node's hands. */
 export const rawAnswer = (head: ReplyHead, body: string, close: boolean): string => {
@@ -12,7 +12,7 @@ export const rawAnswer = (head: ReplyHead, body: string, close: boolean): string
 };
 
 /** Answers through Node's response. `closing`: this is the connection's last answer (T-20). */
-export const makeReply = (response: ServerResponse, closing: () => boolean): Reply => {
+export const makeReply = (response: ServerResponse, clock: Clock, closing: () => boolean): Reply => {
   response.sendDate = false;
 
   const writeHead = (head: ReplyHead, more: readonly string[]): void => {
@@ -30,54 +30,65 @@ export const makeReply = (response: ServerResponse, closing: () => boolean): Rep
 
     stream(head, body, stop, maxBytes) {
       writeHead(head, []);
-      return new Promise((resolve) => pour(response, body, stop, maxBytes, resolve));
+      return new Promise((resolve) => pour({ response, clock, body, stop, maxBytes }, resolve));
     },
   };
 };
 
+/** A client that takes nothing for this long has given up without saying so (robustness G01). */
+const CLIENT_STALL_MS = 600_000;
+
+interface Pouring {
+  readonly response: ServerResponse;
+  readonly clock: Clock;
+  readonly body: BodySource;
+  readonly stop: Stop;
+  readonly maxBytes: number;
+}
+
 /** Moves a body into a response with backpressure; a body that breaks cuts the connection (E-10). */
-const pour = (
-  response: ServerResponse,
-  body: BodySource,
-  stop: Stop,
-  maxBytes: number,
-  done: (delivery: Delivery) => void,
-): void => {
+const pour = ({ response, clock, body, stop, maxBytes }: Pouring, done: (delivery: Delivery) => void): void => {
   let bytes = 0;
   let over = false;
+  let stall: Timer | undefined;
   const finish = (failure: Error | undefined): void => {
     if (over) return;
     over = true;
+    stall?.cancel();
     stop.listen(undefined);
     response.removeListener('drain', onDrain);
     if (failure) response.destroy();
     done({ bytes, failure });
   };
-  const onDrain = (): void => body.resume();
-  response.on('drain', onDrain);
-  stop.listen((reason) => {
+  const cut = (reason: Error): void => {
     body.abort();
     finish(reason);
-  });
+  };
+  const onDrain = (): void => {
+    stall?.cancel();
+    stall = undefined;
+    body.resume();
+  };
+  response.on('drain', onDrain);
+  stop.listen(cut);
   if (over) return;
   body.start({
     write(chunk) {
       if (over) return false;
       bytes += chunk.length;
       if (bytes > maxBytes) {
-        body.abort();
-        finish(new Refusal('data_error', { reason: `body over ${maxBytes} bytes` }));
+        cut(new Refusal('data_error', { reason: `body over ${maxBytes} bytes` }));
         return false;
       }
-      return response.write(chunk);
+      if (response.write(chunk)) return true;
+      stall ??= clock.after(CLIENT_STALL_MS, () => cut(new Gone('client stopped reading')));
+      return false;
     },
     end() {
       if (over) return;
       response.end();
       finish(undefined);
     },
-    fail(error) {
-      finish(error);
-    },
+    fail: finish,
   });
 };
