@@ -10,7 +10,7 @@ const ARROWS: Record<string, readonly string[]> = {
   model: [],
   policy: ['model'],
   pipeline: ['model', 'policy'],
-  store: ['model', 'policy', 'pipeline/ports.ts'],
+  store: ['model', 'policy', 'pipeline/ports.ts', 'pipeline/store-port.ts'],
   outbound: ['model', 'policy', 'pipeline/ports.ts'],
   inbound: ['model', 'policy', 'pipeline'],
   api: ['model', 'policy', 'pipeline'],

@@ -1,0 +1,189 @@
+/** What the memory store knows of one website: its order of upstreams, `R` and `B` of each, and `G` and `W` per account. */
+import { firstFrom, freshRank } from '../policy/select.ts';
+import { type Exit, type Ring, type Roster, regionOf } from './exits.ts';
+import { put, type Ranked, takeOut } from './heap.ts';
+import type { Storm } from './storm.ts';
+
+/** An upstream this website has seen. Member of exactly one heap of its group. */
+export interface Use extends Ranked {
+  readonly exit: Exit;
+  readonly group: Group;
+  home: Use[];
+  /** Rank of its oldest place in the website's order. */
+  place: number;
+  /** Ranks of its other places, oldest first; `undefined` for weight 1. */
+  readonly others: number[] | undefined;
+  /** `R`. */
+  readyAt: number;
+  /** `B`. */
+  bannedUntil: number;
+  /** Last dispatch, 0 = never. */
+  usedAt: number;
+}
+
+/** A walk over the places of a ring that no request has come to yet. */
+export interface Track {
+  readonly ring: Ring;
+  readonly first: number;
+  cursor: number;
+}
+
+/** The upstreams of one region, by what keeps them from being chosen. */
+export interface Group extends Track {
+  readonly region: string;
+  /** Free, by place: the top is the one least recently used. */
+  readonly free: Use[];
+  /** Waiting for `R`, by that. */
+  readonly busy: Use[];
+  /** Banned or down, by when that ends. */
+  readonly barred: Use[];
+}
+
+/** One account's dealings with the website. */
+export interface Pace {
+  /** `G`. */
+  readyAt: number;
+  /** `W`, in all. */
+  waiting: number;
+  /** `w`, without session. */
+  waitingFree: number;
+  /** `w`, per session's slave. */
+  waitingFor: Map<string, number> | undefined;
+}
+
+export interface Site {
+  readonly website: string;
+  roster: Roster;
+  /** Position in the ring where this website began. */
+  start: number;
+  whole: Track;
+  groups: Group[];
+  uses: Map<string, Use>;
+  /** Number of the last dispatch. */
+  turn: number;
+  /** Nothing here is of use after this, when nobody waits. */
+  keepUntil: number;
+  /** Requests waiting, of all accounts. */
+  waiting: number;
+  readonly paces: Map<string, Pace>;
+  storms: Map<string, Storm> | undefined;
+}
+
+const trackOf = (ring: Ring, start: number): Track => ({ ring, first: firstFrom(ring.at, start), cursor: 0 });
+
+/** `where` in [0, 1): where in the ring the website begins, so that websites seen once do not all meet one upstream. */
+export const newSite = (website: string, roster: Roster, where: number): Site => {
+  const start = Math.floor(where * roster.ring.exits.length);
+  return {
+    website,
+    roster,
+    start,
+    whole: trackOf(roster.ring, start),
+    groups: [],
+    uses: new Map(),
+    turn: 0,
+    keepUntil: 0,
+    waiting: 0,
+    paces: new Map(),
+    storms: undefined,
+  };
+};
+
+export const paceOf = (site: Site, account: string): Pace => {
+  const known = site.paces.get(account);
+  if (known) return known;
+  const pace: Pace = { readyAt: 0, waiting: 0, waitingFree: 0, waitingFor: undefined };
+  site.paces.set(account, pace);
+  return pace;
+};
+
+/** The group of a region; `undefined` when no upstream has that label. */
+export const groupOf = (site: Site, region: string): Group | undefined => {
+  for (const group of site.groups) if (group.region === region) return group;
+  const ring = site.roster.regions.get(region);
+  if (!ring) return undefined;
+  const group = { region, ...trackOf(ring, site.start), free: [], busy: [], barred: [] };
+  site.groups.push(group);
+  return group;
+};
+
+/** Puts a use where it belongs now. It must be in no heap. */
+const settle = (use: Use, now: number): void => {
+  const barredUntil = Math.max(use.bannedUntil, use.exit.downUntil);
+  const { group } = use;
+  use.home = barredUntil > now ? group.barred : use.readyAt > now ? group.busy : group.free;
+  put(use.home, use, barredUntil > now ? barredUntil : use.readyAt > now ? use.readyAt : use.place);
+};
+
+/** Puts a use where it belongs now, after something about it changed. */
+export const resettle = (use: Use, now: number): void => {
+  takeOut(use.home, use);
+  settle(use, now);
+};
+
+/** Moves those whose time has come. */
+export const wake = (group: Group, now: number): void => {
+  for (let top = group.busy[0]; top && top.rank <= now; top = group.busy[0]) resettle(top, now);
+  for (let top = group.barred[0]; top && top.rank <= now; top = group.barred[0]) resettle(top, now);
+};
+
+/** The use of an upstream at this website, made when it is the first. */
+export const useOf = (site: Site, exit: Exit, now: number): Use => {
+  const known = site.uses.get(exit.id);
+  if (known) return known;
+  const length = site.roster.ring.exits.length;
+  const ranks = exit.places.map((place) => freshRank(place, site.start, length)).sort((a, b) => a - b);
+  const group = groupOf(site, regionOf(exit.upstream));
+  if (!group) throw new Error('an upstream without a group');
+  const use: Use = {
+    rank: 0,
+    slot: 0,
+    exit,
+    group,
+    home: group.free,
+    place: ranks[0] ?? 0,
+    others: ranks.length > 1 ? ranks.slice(1) : undefined,
+    readyAt: 0,
+    bannedUntil: 0,
+    usedAt: 0,
+  };
+  site.uses.set(exit.id, use);
+  settle(use, now);
+  return use;
+};
+
+/** Books a dispatch: its oldest place goes to the end of the order, and it is not free before `readyAt`. */
+export const book = (site: Site, use: Use, readyAt: number, now: number): void => {
+  const turn = ++site.turn;
+  if (use.others) {
+    use.others.push(turn);
+    use.place = use.others.shift() ?? turn;
+  } else use.place = turn;
+  use.usedAt = now;
+  use.readyAt = Math.max(use.readyAt, readyAt);
+  resettle(use, now);
+};
+
+/** Follows a replaced pool: upstreams that stayed keep `R`, `B` and their place, unless their weight changed. */
+export const renew = (site: Site, roster: Roster, now: number): void => {
+  if (site.roster === roster) return;
+  const before = site.uses;
+  const fraction = site.start / Math.max(1, site.roster.ring.exits.length);
+  site.roster = roster;
+  site.start = Math.floor(fraction * roster.ring.exits.length);
+  site.whole = trackOf(roster.ring, site.start);
+  site.groups = [];
+  site.uses = new Map();
+  for (const old of before.values()) {
+    if (roster.byId.get(old.exit.id) !== old.exit) continue;
+    const use = useOf(site, old.exit, now);
+    if (use.others?.length === old.others?.length) {
+      use.place = old.place;
+      if (use.others && old.others) use.others.splice(0, use.others.length, ...old.others);
+    }
+    use.readyAt = old.readyAt;
+    use.bannedUntil = old.bannedUntil;
+    use.usedAt = old.usedAt;
+    resettle(use, now);
+  }
+};
