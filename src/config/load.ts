@@ -53,7 +53,7 @@ const keyOf = (key: unknown): string => String(isScalar(key) ? key.value : key);
 /** Offset of the deepest part of a path that is in the file; a key's rather than its value's. */
 const offsetOf = (document: Document, path: Path): number | undefined => {
   let node: unknown = document.contents;
-  let offset: number | undefined;
+  let offset = document.contents?.range?.[0];
   for (const part of path) {
     if (isAlias(node)) node = node.resolve(document);
     const pair = isMap(node) ? node.items.find(({ key }) => keyOf(key) === String(part)) : undefined;
@@ -84,9 +84,15 @@ const pathAt = (node: unknown, offset: number, above: Path = []): Path | undefin
   return undefined;
 };
 
+const SYNTAX_WORDS: Readonly<Record<string, string>> = {
+  IMPOSSIBLE: 'nested too deeply to be read',
+  RESOURCE_EXHAUSTION: 'nested too deeply to be read',
+  MULTIPLE_DOCS: 'a second document (---) begins here; the file has one',
+};
+
 /** The parser's own words up to where they begin to quote the file. */
 const syntaxText = (error: YAMLError, document: Document): string => {
-  if (error.code !== 'DUPLICATE_KEY') return error.message.replace(/(?::| \\).*/s, '');
+  if (error.code !== 'DUPLICATE_KEY') return SYNTAX_WORDS[error.code] ?? error.message.replace(/(?::| \\).*/s, '');
   return `${pathText(pathAt(document.contents, error.pos[0]) ?? [])}: this key stands here twice`;
 };
 
@@ -125,10 +131,19 @@ const readSource = ({ file, explicit, cwd }: LoadOptions): Source => {
     if (code === 'ENOENT' && !explicit) return { tree: {}, errors: [], lineOf: () => undefined };
     if (code === 'ENOENT') return unreadable('there is no such file');
     if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return unreadable('the file is not UTF-8 text');
-    if (error instanceof ReferenceError) return unreadable('the file uses too many aliases (*name)');
+    if (error instanceof ReferenceError)
+      return unreadable('an alias (*name) has no anchor, or the file has too many aliases');
     if (error instanceof RangeError) return unreadable('the file is nested too deeply');
     return unreadable(`the file cannot be read (${code ?? 'unknown'})`);
   }
+};
+
+const MOST_ERRORS = 200;
+
+const failed = (lines: readonly string[]): Loaded => {
+  const errors = [...new Set(lines)];
+  const more = errors.length - MOST_ERRORS;
+  return { settings: undefined, errors: more > 0 ? [...errors.slice(0, MOST_ERRORS), `and ${more} more`] : errors };
 };
 
 /** Loads, checks everything at once, and never throws for what a file or a variable holds. */
@@ -136,7 +151,7 @@ export const loadSettings = (options: LoadOptions): Loaded => {
   const { file, env, cwd } = options;
   const source = readSource(options);
   const inFile = ({ line, text }: Located): string => `${file}:${line === undefined ? '' : `${line}:`} ${text}`;
-  if (source.tree === undefined) return { settings: undefined, errors: source.errors.map(inFile) };
+  if (source.tree === undefined) return failed(source.errors.map(inFile));
   const overlaid = overlayEnvironment(source.tree, env);
   const secrets = resolveSecrets(overlaid.tree, env, cwd);
   const { shape, problems } = readShape(secrets.tree);
@@ -149,11 +164,11 @@ export const loadSettings = (options: LoadOptions): Loaded => {
     const at = pathText(path);
     const variable = overlaid.origins.get(at);
     const text = at === '' ? message : `${at}: ${message}`;
-    if (variable) return { line: Number.POSITIVE_INFINITY, error: `environment ${variable}: ${text}` };
+    if (variable) return { line: Number.MAX_SAFE_INTEGER, error: `environment ${variable}: ${text}` };
     const line = source.lineOf(path);
     return { line: line ?? 0, error: inFile({ line, text }) };
   });
   const syntax = source.errors.map((error) => ({ line: error.line ?? 0, error: inFile(error) }));
   const sorted = [...syntax, ...located].sort((a, b) => a.line - b.line);
-  return { settings: undefined, errors: [...new Set(sorted.map(({ error }) => error))] };
+  return failed(sorted.map(({ error }) => error));
 };

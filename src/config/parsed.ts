@@ -15,17 +15,19 @@ export interface Problem {
   readonly message: string;
 }
 
-const PLAIN_KEY = /^[A-Za-z_][\w-]*$/;
-const SHOWABLE_KEY = /^[\w.*:[\] -]{1,80}$/;
+const LETTERS = /^[A-Za-z_][A-Za-z_-]{0,40}$/;
+const KEYS_WITH_DIGITS = ['http2', 'keySha256'];
+const USERS_OWN = ['websites', 'defaults'];
+const SHOWABLE = /^[\w.*:[\]-]{1,80}$/;
 
-const step = (part: string | number, first: boolean): string => {
+const step = (part: string | number, above: string | number | undefined): string => {
   if (typeof part === 'number') return `[${part}]`;
-  if (PLAIN_KEY.test(part)) return first ? part : `.${part}`;
-  return SHOWABLE_KEY.test(part) ? `["${part}"]` : '["..."]';
+  if (LETTERS.test(part) || KEYS_WITH_DIGITS.includes(part)) return above === undefined ? part : `.${part}`;
+  return USERS_OWN.includes(String(above)) && SHOWABLE.test(part) ? `["${part}"]` : '["..."]';
 };
 
 /** `accounts[0].plan`, `websites["*.shop.example"].siteDelay`; a key that may be a misplaced secret is not shown. */
-export const pathText = (path: Path): string => path.map((part, i) => step(part, i === 0)).join('');
+export const pathText = (path: Path): string => path.map((part, i) => step(part, path[i - 1])).join('');
 
 export const isMapping = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

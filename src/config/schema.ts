@@ -17,9 +17,13 @@ const read = <T>(reader: (value: unknown) => Parsed<T>) =>
     return z.NEVER;
   });
 
+/** More keys than these are not listed. */
+const MOST_LISTED = 10;
+
 const unknownKey = (key: string, known: readonly string[]): string => {
   const meant = nearest(key, known);
-  return meant === undefined ? `unknown key (known here: ${known.join(', ')})` : `unknown key, did you mean ${meant}?`;
+  if (meant !== undefined) return `unknown key, did you mean ${meant}?`;
+  return known.length > MOST_LISTED ? 'unknown key' : `unknown key (known here: ${known.join(', ')})`;
 };
 
 /** A mapping with exactly these keys. An unknown key's message stands on its own line, in the order of the issue's keys. */

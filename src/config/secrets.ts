@@ -12,6 +12,8 @@ export interface Resolved {
 }
 
 const MOST_CHARACTERS = 64 * 1024;
+/** Far beyond any key of the configuration. */
+const MOST_LEVELS = 16;
 
 const fromEnvironment = (name: string, env: Environment): Parsed<string> => {
   if (!/^[A-Za-z_]\w{0,100}$/.test(name)) return wrong('expected the name of an environment variable after env:');
@@ -38,6 +40,10 @@ const dereference = (text: string, env: Environment, cwd: string): Parsed<string
 export const resolveSecrets = (tree: unknown, env: Environment, cwd: string): Resolved => {
   const problems: Problem[] = [];
   const visit = (value: unknown, path: Path): unknown => {
+    if (path.length > MOST_LEVELS) {
+      problems.push({ path: path.slice(0, 4), message: 'nested too deeply' });
+      return undefined;
+    }
     if (Array.isArray(value)) return value.map((item, i) => visit(item, [...path, i]));
     if (isMapping(value)) {
       const present = Object.entries(value).filter(([, child]) => child !== null);
