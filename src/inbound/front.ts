@@ -182,10 +182,10 @@ export const makeFront = (ports: FrontPorts) => {
 const UNREADABLE: ReadonlySet<Condition> = new Set(['invalid_request', 'headers_too_large']);
 
 /** A body still on its way that is too long to be read for nothing: the connection closes after the answer. */
-const hasUnreadBody = (request: IncomingMessage): boolean => {
-  if (request.complete) return false;
-  const length = lastValue(request.rawHeaders, 'content-length');
-  return length === undefined || Number(length) > DRAINABLE_BYTES;
+const hasUnreadBody = ({ complete, rawHeaders }: IncomingMessage): boolean => {
+  if (complete) return false;
+  if (lastValue(rawHeaders, 'transfer-encoding') !== undefined) return true;
+  return Number(lastValue(rawHeaders, 'content-length') ?? 0) > DRAINABLE_BYTES;
 };
 
 /** The id a session request names, so that even an early error says which session it is about. */
