@@ -38,21 +38,25 @@ const caExtensions = (keyId: Buffer) => [
   extension('551d0e', false, octets(keyId)),
 ];
 
-const leafExtensions = (authorityKeyId: Buffer, name: string) => [
+const leafExtensions = (authorityKeyId: Buffer, names: readonly string[]) => [
   extension('551d23', false, seq(tlv(0x80, authorityKeyId))),
   extension('551d0f', true, Buffer.from([0x03, 0x02, 0x07, 0x80])),
   extension('551d25', false, seq(oid('2b06010505070301'))),
-  extension('551d11', false, seq(tlv(0x82, Buffer.from(name)), tlv(0x87, Buffer.from([127, 0, 0, 1])))),
+  extension(
+    '551d11',
+    false,
+    seq(...names.map((name) => tlv(0x82, Buffer.from(name))), tlv(0x87, Buffer.from([127, 0, 0, 1]))),
+  ),
 ];
 
-/** Issues a certificate valid for two days: an authority when `by` is absent, else a leaf for that name and 127.0.0.1. */
-export const issue = (common: string, by?: Issued): Issued => {
+/** Issues a certificate valid for two days: an authority when `by` is absent, else a leaf for the names and 127.0.0.1. */
+export const issue = (common: string, by?: Issued, furtherNames: readonly string[] = []): Issued => {
   const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const spki = pair.publicKey.export({ type: 'spki', format: 'der' });
   const keyId = keyIdOf(spki);
   const serial = randomBytes(16);
   serial[0] = ((serial[0] ?? 0) & 0x3f) | 0x40;
-  const extensions = by ? leafExtensions(by.keyId, common) : caExtensions(keyId);
+  const extensions = by ? leafExtensions(by.keyId, [common, ...furtherNames]) : caExtensions(keyId);
   const body = seq(
     tlv(0xa0, Buffer.from([0x02, 0x01, 0x02])),
     tlv(0x02, serial),

@@ -11,6 +11,7 @@ export const USAGE = `npm run bench -- [options]
   --json FILE           writes everything measured as JSON
   --write               replaces the tables in docs/benchmarks.md
   --clients             compares ways to send the request onward instead
+  --scale               memory and event loop with many hosts, tunnels, held requests instead
   --profile PEER CASE   CPU profile of a Node peer under that load instead
 `;
 
@@ -23,6 +24,7 @@ export interface Options {
   readonly json: string | undefined;
   readonly write: boolean;
   readonly clients: boolean;
+  readonly scale: boolean;
   readonly profile: { readonly peer: string; readonly caseName: string } | undefined;
   readonly help: boolean;
 }
@@ -53,6 +55,7 @@ export const readOptions = (argv: readonly string[]): Options => {
       json: { type: 'string' },
       write: { type: 'boolean', default: false },
       clients: { type: 'boolean', default: false },
+      scale: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -68,6 +71,7 @@ export const readOptions = (argv: readonly string[]): Options => {
     json: values.json,
     write: values.write,
     clients: values.clients,
+    scale: values.scale,
     profile: values.profile ? { peer, caseName } : undefined,
     help: values.help,
   };

@@ -21,6 +21,17 @@ const endsHead = (chunk: Buffer): boolean =>
   chunk[chunk.length - 3] === 10 &&
   chunk[chunk.length - 2] === 13;
 
+/** A body that never ends, as fast as it is taken. */
+const pour = (socket: Socket): void => {
+  socket.write('HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nConnection: close\r\n\r\n');
+  const block = Buffer.alloc(65_536, 'x');
+  const more = (): void => {
+    while (!socket.destroyed && socket.write(block));
+  };
+  socket.on('drain', more);
+  more();
+};
+
 const serve = (socket: Socket, onConnect: ((socket: Socket) => void) | undefined): void => {
   let pending: Buffer | undefined;
   socket.setNoDelay(true);
@@ -37,6 +48,10 @@ const serve = (socket: Socket, onConnect: ((socket: Socket) => void) | undefined
       socket.off('data', onData);
       socket.write(ESTABLISHED);
       onConnect(socket);
+      return;
+    }
+    if (line.includes('/endless')) {
+      pour(socket);
       return;
     }
     const answers = line.includes('/100k') ? LARGE : SMALL;

@@ -44,5 +44,7 @@ export interface OriginPorts {
 }
 
 export const ORIGIN_HOST = 'localhost';
+/** Names under this domain exist only behind the upstream proxy, and there all of them do. */
+export const MANY_HOSTS = 'many.test';
 export const BENCH_KEY = 'benchkey0000000000000000000000000';
 export const CREDENTIALS = `Basic ${Buffer.from(`${BENCH_KEY}:`).toString('base64')}`;

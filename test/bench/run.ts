@@ -9,6 +9,7 @@ import { PEERS } from './peers/registry.ts';
 import { profile } from './profile.ts';
 import { machineText, markdown, type Presence, type Report } from './report.ts';
 import { type Contender, createDriver, measure, type Pace } from './rounds.ts';
+import { measureScale } from './scale.ts';
 import { setStage } from './stage.ts';
 import type { Summary } from './stats.ts';
 
@@ -18,6 +19,12 @@ const MAX_REQUESTS = 500_000;
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 const note = (text: string): void => void process.stderr.write(`${text}\n`);
+
+/** The line that says what is wrong, out of whatever a program wrote at its end. */
+const brief = (error: unknown): string => {
+  const lines = (error instanceof Error ? error.message : String(error)).split('\n');
+  return (lines.find((line) => /^\w*Error\b/.test(line)) ?? lines[0] ?? '').slice(0, 200);
+};
 
 const chosen = <T extends { readonly name: string }>(all: readonly T[], names: readonly string[] | undefined): T[] => {
   for (const name of names ?? []) if (!all.some((one) => one.name === name)) throw new Error(`there is no "${name}"`);
@@ -33,7 +40,7 @@ const startPeers = async (options: Options, stage: Awaited<ReturnType<typeof set
       try {
         running.set(peer.name, await peer.start(stage));
       } catch (error) {
-        absent = `did not start: ${error instanceof Error ? error.message : String(error)}`;
+        absent = `did not start: ${brief(error)}`;
       }
     }
     const version = absent === undefined ? peer.version() : undefined;
@@ -82,6 +89,12 @@ const compare = async (options: Options): Promise<Report> => {
   };
 };
 
+const told = (section: string, text: string, options: Options): number => {
+  say(text);
+  if (options.write) writeSection(section, text);
+  return 0;
+};
+
 const main = async (): Promise<number> => {
   const options = readOptions(process.argv.slice(2));
   if (options.help) {
@@ -92,12 +105,8 @@ const main = async (): Promise<number> => {
     say(await profile(options.profile.peer, options.profile.caseName, options.seconds));
     return 0;
   }
-  if (options.clients) {
-    const text = await compareClients(options);
-    say(text);
-    if (options.write) writeSection('clients', text);
-    return 0;
-  }
+  if (options.clients) return told('clients', await compareClients(options), options);
+  if (options.scale) return told('scale', await measureScale(options.quick), options);
   const report = await compare(options);
   say(markdown(report));
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, undefined, 1)}\n`);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { issue } from './certificates.ts';
 import { folder, forkRole } from './children.ts';
 import type { Stage } from './peers/peer.ts';
-import { ORIGIN_HOST, type OriginPorts } from './protocol.ts';
+import { MANY_HOSTS, ORIGIN_HOST, type OriginPorts } from './protocol.ts';
 
 export interface BenchStage extends Stage {
   /** PEM of the authority that signed the origin's certificate. */
@@ -29,7 +29,7 @@ const startOrigin = (certificate: string, key: string): Promise<OriginPorts> =>
 /** Starts the origin and writes the PEM files. `nodeFlags` go to peers that run on Node. */
 export const setStage = async (nodeFlags: readonly string[]): Promise<BenchStage> => {
   const originAuthority = issue('Bench origin authority');
-  const leaf = issue(ORIGIN_HOST, originAuthority);
+  const leaf = issue(ORIGIN_HOST, originAuthority, [`*.${MANY_HOSTS}`]);
   const authority = issue('Bench proxy authority');
   const originCaFile = join(folder, 'origin-ca.pem');
   const authorityFile = join(folder, 'proxy-ca.pem');

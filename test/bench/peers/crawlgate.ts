@@ -11,16 +11,19 @@ const PROGRAM = join(ROOT, 'dist/main.js');
 const newest = (dir: string): number =>
   Math.max(...readdirSync(dir, { recursive: true, encoding: 'utf8' }).map((name) => statSync(join(dir, name)).mtimeMs));
 
-/** Measuring an old build by mistake is worse than not measuring. */
-const notBuilt = (): string | undefined => {
-  if (!existsSync(PROGRAM)) return 'not built: npm run build';
-  const built = newest(join(ROOT, 'dist'));
-  return newest(join(ROOT, 'src')) > built ? 'src is newer than dist: npm run build' : undefined;
+const notBuilt = (): string | undefined => (existsSync(PROGRAM) ? undefined : 'not built: npm run build');
+
+/** Measuring an old build by mistake is worse than not measuring: the report says so. */
+const versionText = (): string => {
+  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+  const stale = newest(join(ROOT, 'src')) > newest(join(ROOT, 'dist'));
+  return stale ? `${version} (dist is OLDER than src)` : version;
 };
 
 interface Setup {
   readonly upstreams?: readonly object[];
   readonly store?: string;
+  readonly websites?: Readonly<Record<string, object>>;
 }
 
 /** JSON is YAML. Everything not named here is as shipped. */
@@ -58,7 +61,7 @@ const crawlgate = (name: string, what: string, setUp: (stage: Stage) => Setup, r
   schemes: ['http', 'https'],
   absent: () =>
     notBuilt() ?? (redis && which('redis-server') === undefined ? 'redis-server is not installed' : undefined),
-  version: () => (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version,
+  version: versionText,
   async start(stage) {
     const home = join(folder, name);
     mkdirSync(home);
@@ -73,6 +76,9 @@ const crawlgate = (name: string, what: string, setUp: (stage: Stage) => Setup, r
     return { running, port, ca: await authorityOf(port), ...(store ? { beside: store.running } : {}) };
   },
 });
+
+/** One set up for a purpose of its own. */
+export const crawlgateAt = (setup: Setup): Peer => crawlgate('crawlgate', 'this project', () => setup);
 
 export const crawlgatePeers: readonly Peer[] = [
   crawlgate(

@@ -53,6 +53,7 @@ serveRelay((request, response, { scheme, host, port, path, headers }) => {
     target,
     path,
     headers,
+    framed: false,
     body: undefined,
     servername: undefined,
     insecureTarget: false,
