@@ -30,8 +30,8 @@ export interface LogOptions {
   readonly level: string;
   /** Readable lines; by default when the output is a terminal. */
   readonly pretty?: boolean;
-  /** File descriptor or path to write to; standard output by default. */
-  readonly to?: number | string;
+  /** File descriptor to write to; standard output by default. */
+  readonly to?: number;
 }
 
 /** Lines are gathered up to this many bytes, */
@@ -47,7 +47,7 @@ interface Output {
   close(): void;
 }
 
-const prettyOutput = (to: number | string): Output => {
+const prettyOutput = (to: number): Output => {
   const stream = pretty({
     colorize: true,
     sync: true,
@@ -59,13 +59,12 @@ const prettyOutput = (to: number | string): Output => {
   return { stream, flush: () => undefined, close: () => undefined };
 };
 
-const batchedOutput = (to: number | string, dropped: (bytes: number) => void): Output => {
+const batchedOutput = (to: number, dropped: (bytes: number) => void): Output => {
   const stream = destination({
     dest: to,
     sync: false,
     minLength: BATCH_BYTES,
     maxLength: MOST_BYTES,
-    mkdir: false,
   });
   stream.on('drop', (data: string | Buffer) => dropped(data.length));
   // A reader that went away must not end the proxy.
@@ -96,7 +95,7 @@ const batchedOutput = (to: number | string, dropped: (bytes: number) => void): O
   return { stream, flush, close };
 };
 
-const isTerminal = (to: number | string): boolean => to === 1 && process.stdout.isTTY === true;
+const isTerminal = (to: number): boolean => to === 1 && process.stdout.isTTY === true;
 
 /** Opens the log. One a process. */
 export const openLog = ({ level, to = 1, pretty: readable = isTerminal(to) }: LogOptions): Log => {

@@ -46,9 +46,17 @@ export const scrubFields = (value: unknown, level = 0): unknown => {
 
 const MOST_CAUSES = 5;
 
+const textOf = (thrown: unknown): string => {
+  try {
+    return String(thrown);
+  } catch {
+    return Object.prototype.toString.call(thrown);
+  }
+};
+
 /** An error as plain fields. Only the usual ones: others may hold the request or URL that failed. */
 export const scrubError = (error: unknown, causes = 0): Record<string, unknown> => {
-  if (!(error instanceof Error)) return { message: scrubText(String(error)) };
+  if (!(error instanceof Error)) return { message: scrubText(textOf(error)) };
   const code = (error as NodeJS.ErrnoException).code;
   return {
     type: error.name,
