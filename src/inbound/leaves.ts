@@ -37,6 +37,8 @@ interface KeptLeaf {
 
 interface KeptContext {
   readonly context: SecureContext;
+  /** Made for a CONNECT host and another SNI. */
+  readonly pair: boolean;
   readonly renewAt: number;
 }
 
@@ -72,7 +74,6 @@ const namesFor = (host: string, sni: string | undefined): readonly LeafName[] =>
   return second === undefined || second.text === first.text ? [first] : [first, second];
 };
 
-/** A space cannot stand in a name, so keys of one and of two names never meet. */
 const keyOf = (names: readonly LeafName[]): string => {
   const [first, second] = names;
   return second === undefined ? (first?.text ?? '') : `${first?.text} ${second.text}`;
@@ -125,9 +126,10 @@ export const makeLeaves = ({ issuer, chainPem, keys, limits, now }: LeafOptions)
     return leaf;
   };
 
-  const young = (key: string, at: number): SecureContext | undefined => {
+  /** `pair` keeps a host that is sent with a space in it apart from the key of two names. */
+  const young = (key: string, pair: boolean, at: number): SecureContext | undefined => {
     const kept = contexts.get(key);
-    return kept !== undefined && at < kept.renewAt ? kept.context : undefined;
+    return kept !== undefined && kept.pair === pair && at < kept.renewAt ? kept.context : undefined;
   };
 
   const make = (key: string, names: readonly LeafName[], at: number): SecureContext => {
@@ -136,16 +138,17 @@ export const makeLeaves = ({ issuer, chainPem, keys, limits, now }: LeafOptions)
     // The one to go makes room for the new one: this host's old one, or the longest unused.
     const gone = contexts.get(key) ?? (contexts.size >= limits.contexts ? contexts.pop() : undefined);
     const context = (gone && recertified(gone.context, cert)) ?? createSecureContext({ ...keys.options, cert });
-    contexts.set(key, { context, renewAt });
+    contexts.set(key, { context, pair: names.length > 1, renewAt });
     return context;
   };
 
   return (host, sni) => {
     const at = now();
-    const quick = young(quickKey(host, sni), at);
+    const asSent = quickKey(host, sni);
+    const quick = young(asSent, asSent !== host, at);
     if (quick !== undefined) return quick;
     const names = namesFor(host, sni);
     const key = keyOf(names);
-    return young(key, at) ?? make(key, names, at);
+    return young(key, names.length > 1, at) ?? make(key, names, at);
   };
 };
