@@ -47,68 +47,74 @@ export interface NameOverrides {
   readonly region: string | undefined;
 }
 
-/** Values of one layer by lower-case name, trimmed, the last one of each (H-01, H-03). */
-type Found = ReadonlyMap<string, string>;
-
-/** Lowest defaults of a user name with `-session-`: a browser that brings its own agent and cookies. */
-const NAMED_SESSION: Found = new Map([
-  ['x-crawlera-ua', 'pass'],
-  ['x-crawlera-cookies', 'disable'],
-]);
-
 /** Whether a header (lower-case name) is meant for the proxy and never leaves it (F-01). */
 export const isControlHeader = (lowerName: string): boolean =>
   lowerName.startsWith('x-crawlera-') || lowerName.startsWith('zyte-');
 
-/** The same for a name as it was sent, without lower-casing the many that cannot be one. */
-export const looksLikeControl = (name: string): boolean => {
+/** First letter, length and a hyphen rule out nearly every name before it is lower-cased. */
+const mayBeControl = (name: string): boolean => {
   const first = name.charCodeAt(0) | 0x20;
-  if (first === 0x78) return name.length >= 11 && name.charCodeAt(10) === 0x2d && isControlHeader(name.toLowerCase());
-  return first === 0x7a && name.length >= 5 && name.charCodeAt(4) === 0x2d && isControlHeader(name.toLowerCase());
+  if (first === 0x78) return name.length >= 11 && name.charCodeAt(10) === 0x2d;
+  return first === 0x7a && name.length >= 5 && name.charCodeAt(4) === 0x2d;
 };
 
+/** `isControlHeader` for a name as it was sent. */
+export const looksLikeControl = (name: string): boolean => mayBeControl(name) && isControlHeader(name.toLowerCase());
+
+interface Row {
+  readonly header: ControlHeader;
+  /** Where a layer keeps its value, and that of its twin. */
+  readonly slot: number;
+  readonly twinSlot: number;
+}
+
+const ROWS: readonly Row[] = CONTROL_HEADERS.map((header, n) => ({ header, slot: 2 * n, twinSlot: 2 * n + 1 }));
+
+/** Slot by lower-case name. */
+const SLOTS: ReadonlyMap<string, number> = new Map(
+  ROWS.flatMap(({ header, slot, twinSlot }) => [
+    [header.name.toLowerCase(), slot] as const,
+    ...(header.twin === undefined ? [] : [[header.twin.toLowerCase(), twinSlot] as const]),
+  ]),
+);
+
+/** Values of one layer by slot, trimmed, the last one of each (H-01, H-03). */
+type Found = readonly (string | undefined)[];
+
+const emptyLayer = (): (string | undefined)[] => new Array<string | undefined>(2 * ROWS.length).fill(undefined);
+
 const scan = (headers: HeaderList): Found | undefined => {
-  let found: Map<string, string> | undefined;
+  let found: (string | undefined)[] | undefined;
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const name = headers[i] as string;
-    if (!looksLikeControl(name)) continue;
-    found ??= new Map();
-    found.set(name.toLowerCase(), (headers[i + 1] as string).trim());
+    if (!mayBeControl(name)) continue;
+    const slot = SLOTS.get(name.toLowerCase());
+    if (slot === undefined) continue;
+    found ??= emptyLayer();
+    found[slot] = (headers[i + 1] as string).trim();
   }
   return found;
 };
 
-interface Row {
-  readonly header: ControlHeader;
-  readonly lowerName: string;
-  readonly lowerTwin: string | undefined;
-}
-
-const ROWS: readonly Row[] = CONTROL_HEADERS.map((header) => ({
-  header,
-  lowerName: header.name.toLowerCase(),
-  lowerTwin: header.twin?.toLowerCase(),
-}));
-
 const ABSENT = Object.assign({}, ...CONTROL_HEADERS.map((header) => header.absent)) as Controls;
 
-/** The name under which a layer gives a row a value; empty values count as absent (H-02), the twin stands in (H-08). */
-const nameIn = (layer: Found, row: Row): string | undefined => {
-  const value = layer.get(row.lowerName);
-  if (value !== undefined && (value !== '' || row.header.presence)) return row.lowerName;
-  return row.lowerTwin !== undefined && layer.get(row.lowerTwin) ? row.lowerTwin : undefined;
+/** The slot that gives a row its value; empty values count as absent (H-02), the twin stands in (H-08). -1 = none. */
+const slotIn = (layer: Found, row: Row): number => {
+  const value = layer[row.slot];
+  if (value !== undefined && (value !== '' || row.header.presence)) return row.slot;
+  return layer[row.twinSlot] ? row.twinSlot : -1;
 };
 
 /** Canonical spelling of the name that gave the value. */
-const spelledAs = ({ header, lowerName }: Row, name: string): string =>
-  (name === lowerName ? header.name : header.twin) as string;
+const spelledAs = ({ header, slot }: Row, used: number): string =>
+  (used === slot ? header.name : header.twin) as string;
 
 const gate = (layers: readonly Found[], plan: Plan): void => {
   for (const row of ROWS) {
     if (!row.header.closedTo?.includes(plan)) continue;
     for (const layer of layers) {
-      const name = nameIn(layer, row);
-      if (name !== undefined) throw new Refusal('header_auth', { subject: name });
+      const used = slotIn(layer, row);
+      if (used >= 0) throw new Refusal('header_auth', { subject: spelledAs(row, used).toLowerCase() });
     }
   }
 };
@@ -117,10 +123,10 @@ const fold = (layers: readonly Found[], limits: ControlLimits): Controls => {
   const controls = { ...ABSENT, timeoutMs: limits.responseMs };
   for (const row of ROWS) {
     for (const layer of layers) {
-      const name = nameIn(layer, row);
-      if (name === undefined) continue;
-      const value = row.header.read(layer.get(name) as string, limits);
-      if (!value) throw new Refusal('bad_header', { subject: spelledAs(row, name) });
+      const used = slotIn(layer, row);
+      if (used < 0) continue;
+      const value = row.header.read(layer[used] as string, limits);
+      if (!value) throw new Refusal('bad_header', { subject: spelledAs(row, used) });
       Object.assign(controls, value);
       break;
     }
@@ -128,16 +134,19 @@ const fold = (layers: readonly Found[], limits: ControlLimits): Controls => {
   return controls;
 };
 
+/** Lowest defaults of a user name with `-session-`: a browser that brings its own agent and cookies. */
+const NAMED_SESSION = scan(['X-Crawlera-UA', 'pass', 'X-Crawlera-Cookies', 'disable']);
+
 /** The user name's own layer: below the client's headers, above the operator's defaults. */
 const nameLayer = (overrides: NameOverrides): Found | undefined =>
-  overrides.region === undefined ? undefined : new Map([['x-crawlera-region', overrides.region]]);
+  overrides.region === undefined ? undefined : scan(['X-Crawlera-Region', overrides.region]);
 
+const SESSION_SLOT = SLOTS.get('x-crawlera-session') as number;
+
+/** A session in the user name is stronger than one among the operator's defaults. */
 const operatorLayer = (defaults: HeaderList, named: boolean): Found | undefined => {
   const found = scan(defaults);
-  if (!named || !found?.has('x-crawlera-session')) return found;
-  const rest = new Map(found);
-  rest.delete('x-crawlera-session');
-  return rest;
+  return named ? found?.map((value, slot) => (slot === SESSION_SLOT ? undefined : value)) : found;
 };
 
 const present = (layers: readonly (Found | undefined)[]): Found[] => layers.filter((layer) => layer !== undefined);

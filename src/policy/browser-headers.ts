@@ -48,17 +48,11 @@ export const brandList = (brand: string, major: number): string => {
   return placed.join(', ');
 };
 
-const BRANDS: Readonly<Partial<Record<Agent['family'], string>>> = { chrome: 'Google Chrome', edge: 'Microsoft Edge' };
-
-const hints = ({ family, major, mobile, platform }: Agent): Header[] => {
-  const brand = BRANDS[family];
-  if (brand === undefined) return [];
-  return [
-    ['Sec-CH-UA', brandList(brand, major)],
-    ['Sec-CH-UA-Mobile', mobile ? '?1' : '?0'],
-    ['Sec-CH-UA-Platform', `"${platform}"`],
-  ];
-};
+const hints = ({ family, major, mobile, platform }: Agent): Header[] => [
+  ['Sec-CH-UA', brandList(family === 'edge' ? 'Microsoft Edge' : 'Google Chrome', major)],
+  ['Sec-CH-UA-Mobile', mobile ? '?1' : '?0'],
+  ['Sec-CH-UA-Platform', `"${platform}"`],
+];
 
 /** In the order the browser's own requests have; `withHints` false leaves the client hints out. */
 export const browserHeaders = (agent: Agent, withHints: boolean): Header[] => {

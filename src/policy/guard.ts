@@ -21,6 +21,9 @@ export interface Guard {
   judgeAddress(ip: string, host: string, port: number): boolean;
 }
 
+/** Addresses whose ranges are remembered. */
+const VERDICTS = 4096;
+
 const LOOPBACKS = ['127.0.0.1', '::1'] as const;
 
 const isUnder = (host: string, name: string): boolean =>
@@ -32,15 +35,26 @@ export const makeGuard = (rules: GuardRules): Guard => {
 
   const portOpen = (port: number): boolean => rules.ports.some(([from, to]) => port >= from && port <= to);
 
-  const addressOpen = (ip: string, host: string, port: number): boolean => {
-    if (rules.own(plainAddress(ip), port)) return false;
-    return !isPrivateAddress(ip) || allowance.address(ip) || allowance.name(host);
+  const verdicts = new Map<string, boolean>();
+
+  /** Public or in an allowed range; remembered, for matching ranges takes microseconds. */
+  const inOpenRange = (ip: string): boolean => {
+    const known = verdicts.get(ip);
+    if (known !== undefined) return known;
+    const open = !isPrivateAddress(ip) || allowance.address(ip);
+    if (verdicts.size >= VERDICTS) verdicts.clear();
+    verdicts.set(ip, open);
+    return open;
   };
+
+  const addressOpen = (ip: string, host: string, port: number): boolean =>
+    !rules.own(plainAddress(ip), port) && (inOpenRange(ip) || allowance.name(host));
+
+  const loopbackOpen = LOOPBACKS.some((ip) => allowance.address(ip));
 
   /** A name under `.localhost` is this machine, whoever resolves it. */
   const localOpen = (host: string, port: number): boolean =>
-    !LOOPBACKS.some((ip) => rules.own(ip, port)) &&
-    (allowance.name(host) || LOOPBACKS.some((ip) => allowance.address(ip)));
+    !LOOPBACKS.some((ip) => rules.own(ip, port)) && (loopbackOpen || allowance.name(host));
 
   const hostOpen = (host: string, port: number): boolean => {
     if (isIP(host) !== 0) return addressOpen(host, host, port);

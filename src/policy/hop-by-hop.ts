@@ -4,41 +4,55 @@ import { listWords } from '../model/headers.ts';
 export type Kind = 'drop' | 'host' | 'connection' | 'length' | 'coding' | 'expect' | 'upgrade';
 
 /** Names that do not simply cross. `_` variants are dropped: some servers read them as the real ones. */
-const KINDS: ReadonlyMap<string, Kind> = new Map([
+const LOWER_KINDS: readonly (readonly [lowerName: string, kind: Kind])[] = [
   ['connection', 'connection'],
   ['content-length', 'length'],
   ['content_length', 'drop'],
   ['expect', 'expect'],
   ['host', 'host'],
   ['keep-alive', 'drop'],
+  ['proxy-authorization', 'drop'],
+  ['proxy-connection', 'drop'],
   ['te', 'drop'],
   ['trailer', 'drop'],
   ['transfer-encoding', 'coding'],
   ['transfer_encoding', 'drop'],
   ['upgrade', 'upgrade'],
-]);
+];
+
+const titleCase = (lowerName: string): string => lowerName.replace(/(^|-)[a-z]/g, (start) => start.toUpperCase());
+
+/** By the two usual spellings, which spares lower-casing nearly every name. */
+const KINDS: ReadonlyMap<string, Kind> = new Map(
+  LOWER_KINDS.flatMap(([name, kind]) => [[name, kind] as const, [titleCase(name), kind] as const]),
+);
 
 /** Bit n of entry c is set when a name of n characters starting with c may be in the table: most names fail here. */
 const CANDIDATES = new Uint32Array(128);
-for (const name of KINDS.keys())
-  CANDIDATES[name.charCodeAt(0)] = (CANDIDATES[name.charCodeAt(0)] ?? 0) | (1 << name.length);
+for (const [name] of LOWER_KINDS) {
+  const first = name.charCodeAt(0);
+  CANDIDATES[first] = (CANDIDATES[first] as number) | (1 << name.length);
+}
 
 const LETTER_P = 0x70;
+const HYPHEN = 0x2d;
 
 /** What to do with a name; `undefined` = let it pass. */
 export const kindOf = (name: string): Kind | undefined => {
   const first = (name.charCodeAt(0) | 0x20) & 0x7f;
   if (name.length < 32 && ((CANDIDATES[first] as number) & (1 << name.length)) !== 0) {
-    return KINDS.get(name.toLowerCase());
+    const kind = KINDS.get(name) ?? KINDS.get(name.toLowerCase());
+    if (kind !== undefined) return kind;
   }
-  if (first === LETTER_P)
-    return name.charCodeAt(5) === 0x2d && name.toLowerCase().startsWith('proxy-') ? 'drop' : undefined;
-  return undefined;
+  // Every other name of that family is hop-by-hop too (A09).
+  if (first !== LETTER_P || name.charCodeAt(5) !== HYPHEN) return undefined;
+  return name.toLowerCase().startsWith('proxy-') ? 'drop' : undefined;
 };
 
 /** Names a `Connection` value takes along (A08); `undefined` for the usual single word. */
 export const nominatedBy = (value: string): string[] | undefined => {
   if (value.length === 5 || value.length === 10) {
+    if (value === 'close' || value === 'keep-alive') return undefined;
     const lower = value.toLowerCase();
     if (lower === 'close' || lower === 'keep-alive') return undefined;
   }

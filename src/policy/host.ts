@@ -41,6 +41,9 @@ const fromBytes = (text: string): string => {
 /** Characters no host has, some of which the URL parser would drop or read as a delimiter. */
 const IMPOSSIBLE = /[\0-\x20\x7f/\\?#@<>^|"`{}]/;
 
+/** What DNS can hold, underscore included; the URL parser lets more through. */
+const NAME = /^[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/;
+
 const viaUrl = (text: string): string | undefined => {
   if (text.length > 4 * MAX_NAME || IMPOSSIBLE.test(text)) return undefined;
   if (!text.startsWith('[') && text.includes(':')) return undefined;
@@ -49,8 +52,7 @@ const viaUrl = (text: string): string | undefined => {
   const { hostname } = new URL(url);
   if (hostname.startsWith('[')) return hostname.slice(1, -1);
   const name = hostname.endsWith('.') ? hostname.slice(0, -1) : hostname;
-  if (name === '' || name.length > MAX_NAME) return undefined;
-  return name.startsWith('.') || name.endsWith('.') || name.includes('..') ? undefined : name;
+  return name.length <= MAX_NAME && NAME.test(name) ? name : undefined;
 };
 
 /**

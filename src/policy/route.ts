@@ -52,6 +52,7 @@ const isClean = (text: string): boolean => {
 };
 
 const schemeOf = (url: string): 'http' | 'https' | 'bad_scheme' | undefined => {
+  if (url.startsWith('http://')) return 'http';
   const colon = url.indexOf(':');
   if (colon <= 0) return undefined;
   const scheme = url.slice(0, colon).toLowerCase();

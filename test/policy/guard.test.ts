@@ -151,6 +151,17 @@ describe('robustness D03 when dialling', () => {
     );
   });
 
+  it('robustness G11 remembering thousands of addresses changes no verdict', () => {
+    const { judgeAddress } = guard({ allowPrivate: ['10.1.0.0/16'] });
+    for (let n = 0; n < 5000; n++) {
+      const address = `10.${n % 2}.${n >> 8}.${n & 255}`;
+      expect(judgeAddress(address, 'shop.example', 80)).toBe(n % 2 === 1);
+    }
+    expect(judgeAddress('10.0.0.0', 'shop.example', 80)).toBe(false);
+    expect(judgeAddress('10.1.0.1', 'shop.example', 80)).toBe(true);
+    expect(judgeAddress('10.0.0.0', 'shop.example', 80)).toBe(false);
+  });
+
   it('an impossible range is an error when the guard is made', () => {
     expect(() => guard({ allowPrivate: ['10.0.0.0/64'] })).toThrow(RangeError);
   });
