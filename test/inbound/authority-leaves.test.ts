@@ -127,28 +127,34 @@ describe('C-06 leaves are kept', () => {
     expect(contexts.size).toBe(2);
   });
 
-  it('a connection keeps the leaf it began with when its context goes to another host', async () => {
-    const { authority } = authorityWith({ limits: { leaves: 3, contexts: 1 } });
-    const server = createServer();
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    onTestFinished(() => void server.close());
-    const client = connect({
-      host: '127.0.0.1',
-      port: (server.address() as AddressInfo).port,
-      rejectUnauthorized: false,
-    });
-    onTestFinished(() => void client.destroy());
-    const [socket] = await once(server, 'connection');
-    const secure = new TLSSocket(socket, {
-      isServer: true,
-      secureContext: authority.secureContextFor('a.localhost', undefined),
-    });
-    secure.on('error', () => secure.destroy());
-    authority.secureContextFor('b.localhost', undefined);
-    await once(client, 'secureConnect');
-    expect(client.getPeerX509Certificate()?.subjectAltName).toBe('DNS:a.localhost');
-  });
+  it.each(['a.localhost', undefined])(
+    'a connection with SNI %j keeps the leaf it began with when its context goes to another host',
+    async (servername) => {
+      const { authority } = authorityWith({ limits: { leaves: 3, contexts: 1 } });
+      const server = createServer();
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      onTestFinished(() => void server.close());
+      const client = connect({
+        host: '127.0.0.1',
+        port: (server.address() as AddressInfo).port,
+        rejectUnauthorized: false,
+        ...(servername === undefined ? {} : { servername }),
+      });
+      onTestFinished(() => void client.destroy());
+      const [socket] = await once(server, 'connection');
+      const secure = new TLSSocket(socket, {
+        isServer: true,
+        secureContext: authority.secureContextFor('a.localhost', undefined),
+        // Nothing given: the connection's own leaf it is. Giving the context again would show whatever it holds by now.
+        SNICallback: (_name, give) => give(null),
+      });
+      secure.on('error', () => secure.destroy());
+      authority.secureContextFor('b.localhost', undefined);
+      await once(client, 'secureConnect');
+      expect(client.getPeerX509Certificate()?.subjectAltName).toBe('DNS:a.localhost');
+    },
+  );
 
   it('robustness E03 a clock that jumps 50 days brings a new leaf without a restart', async () => {
     let at = Date.now();
