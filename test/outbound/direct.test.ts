@@ -1,7 +1,7 @@
 /** Direct exits: what goes out, what comes back, and what is kept open. */
 import { describe, expect, it } from 'vitest';
 import { directExit } from '../support/upstream.ts';
-import { fetchText, keptBody, optionsFor, requestTo, targetOf } from './harness.ts';
+import { faultOf, fetchText, keptBody, optionsFor, requestTo, targetOf } from './harness.ts';
 import { makeKit } from './kit.ts';
 
 const kit = makeKit();
@@ -50,6 +50,34 @@ describe('a direct exit', () => {
     const { text, response } = await fetchText(kit.transport(), request);
     expect([text, response.length]).toEqual(['abcdefg', undefined]);
     expect(site.requests[0]?.body).toBe('streamed');
+  });
+
+  it('F-04 leaves the framing line where the client had it', async () => {
+    const site = await kit.origin();
+    const headers = ['content-length', '4', 'Host', 'x'];
+    const target = targetOf('http', '127.0.0.1', site.port);
+    const request = requestTo(target, { method: 'POST', headers, framed: true, body: keptBody('sent') });
+    await fetchText(kit.transport(), request);
+    expect(site.received()).toBe('POST / HTTP/1.1\r\ncontent-length: 4\r\nHost: x\r\n\r\nsent');
+  });
+
+  it.each([
+    { headers: ['Host', 'x\r\nEvil: 1'] },
+    { headers: ['Host', 'x\nEvil: 1'] },
+    { headers: ['Host\r\nEvil', 'x'] },
+    { headers: ['Host', 'x\0'] },
+    { headers: ['Host', '\u{20ac}'] },
+    { path: '/ HTTP/1.1\r\nEvil: 1\r\nX:' },
+    { path: '/a b' },
+    { method: 'GET /x' },
+  ])('robustness B01 never writes a head that could be read as two: %j', async (more) => {
+    const site = await kit.origin();
+    const request = requestTo(targetOf('http', '127.0.0.1', site.port), more);
+    expect(await faultOf(fetchText(kit.transport(), request))).toMatchObject({
+      condition: 'invalid_request',
+      sent: 'nothing',
+    });
+    expect(site.accepted()).toBe(0);
   });
 
   it('T-13 announces an empty body for a POST without one, and nothing for a GET', async () => {

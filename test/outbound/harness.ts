@@ -52,6 +52,7 @@ export const requestTo = (target: Target, more: Partial<OutboundRequest> = {}): 
   target,
   path: '/',
   headers: ['Host', target.authority],
+  framed: false,
   body: undefined,
   servername: undefined,
   insecureTarget: false,
