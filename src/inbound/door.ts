@@ -2,13 +2,13 @@
 import type { AddressInfo, Socket } from 'node:net';
 import type { Authority } from './authority.ts';
 import { type FrontPorts, makeFront } from './front.ts';
-import { attachLink } from './link.ts';
+import { attachLink, isIdle } from './link.ts';
 import { type ListenerOptions, makeListener } from './listener.ts';
 import { makeTunnels } from './tunnels.ts';
 
 export interface DoorPorts extends FrontPorts {
   readonly authority: Authority;
-  readonly listen: ListenerOptions;
+  readonly listen: Omit<ListenerOptions, 'isIdle'>;
   /** A TLS handshake inside a tunnel has this long. */
   readonly handshakeMs: number;
 }
@@ -23,12 +23,15 @@ export interface Door {
 
 export const makeDoor = (ports: DoorPorts): Door => {
   const front = makeFront(ports);
-  const listener = makeListener(ports.listen, {
-    connection: (socket: Socket) => attachLink(socket, undefined, false, undefined),
-    connect: (request, socket, head) => tunnels.onConnect(request, socket, head),
-    request: front.onRequest,
-    malformed: front.onMalformed,
-  });
+  const listener = makeListener(
+    { ...ports.listen, isIdle },
+    {
+      connection: (socket: Socket) => attachLink(socket, undefined, false, undefined),
+      connect: (request, socket, head) => tunnels.onConnect(request, socket, head),
+      request: front.onRequest,
+      malformed: front.onMalformed,
+    },
+  );
   const tunnels = makeTunnels({
     authenticate: (value) => ports.entrance().authenticate(value),
     whenReady: ports.authority.whenReady,

@@ -15,6 +15,8 @@ export interface Link {
   readonly remote: string;
   /** A malformed request was answered: nothing more is read from this connection. */
   closing: boolean;
+  /** TLS runs on this connection: requests are on the link of its inside. */
+  delegated: boolean;
   /** Stop buttons of the requests running now: one, or several when the client pipelines. */
   readonly running: Set<StopButton>;
 }
@@ -34,6 +36,7 @@ export const attachLink = (
     servername,
     remote: socket.remoteAddress ?? '',
     closing: false,
+    delegated: false,
     running: new Set(),
   };
   links.set(socket, link);
@@ -50,4 +53,14 @@ export const linkOf = (socket: Socket): Link => {
   const link = links.get(socket);
   if (!link) throw new Error('a connection without link');
   return link;
+};
+
+export const delegateLink = (socket: Socket): void => {
+  linkOf(socket).delegated = true;
+};
+
+/** Nothing runs on it: it may be closed without cutting anybody's answer. */
+export const isIdle = (socket: Socket): boolean => {
+  const link = links.get(socket);
+  return link === undefined || (!link.delegated && link.running.size === 0);
 };

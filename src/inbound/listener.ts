@@ -21,6 +21,8 @@ export interface ListenerOptions {
   readonly headMs: number;
   /** An idle connection is closed after this long. */
   readonly idleMs: number;
+  /** Whether nothing runs on a connection: asked when the listener closes. */
+  isIdle(socket: Socket): boolean;
 }
 
 export interface Listener {
@@ -116,7 +118,7 @@ export const makeListener = (options: ListenerOptions, hooks: Hooks): Listener =
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
-        server.closeIdleConnections();
+        for (const socket of open) if (options.isIdle(socket)) socket.destroy();
       }),
     destroy() {
       for (const socket of open) socket.destroy();

@@ -8,7 +8,7 @@ import { countOf, type HeaderList, lastValue } from '../model/headers.ts';
 import type { Account, NameSuffix, Tunnel } from '../model/job.ts';
 import { parseAuthority } from '../policy/route.ts';
 import type { ContextReady } from './authority.ts';
-import { attachLink } from './link.ts';
+import { attachLink, delegateLink } from './link.ts';
 
 export interface TunnelPorts {
   authenticate(value: string | undefined): { account: Account; suffix: NameSuffix } | undefined;
@@ -59,6 +59,8 @@ export const makeTunnels = (ports: TunnelPorts) => {
       }
       attachLink(socket, tunnel, false, undefined);
       ports.feed(socket);
+      // Node's parser takes over without touching the pause above.
+      socket.resume();
     });
   };
 
@@ -70,6 +72,8 @@ export const makeTunnels = (ports: TunnelPorts) => {
   };
 
   const handshake = (socket: Socket, tunnel: Tunnel, context: SecureContext): void => {
+    // The raw socket has no requests of its own any more: only the inside counts (see `isIdle`).
+    delegateLink(socket);
     const secure: TLSSocket & { servername?: string | false } = new TLSSocket(socket, {
       isServer: true,
       secureContext: context,
