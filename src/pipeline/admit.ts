@@ -57,6 +57,8 @@ export const makeGate = ({ store, clock, settings, events = {} }: GateOptions): 
     ignore(store.leave({ account, website, session, making, upstream: ending?.upstream?.id }));
   };
 
+  const outlook = ({ ask, sessionId, fresh }: Held): Soon<number> => store.outlook(ask, fresh ? undefined : sessionId);
+
   const wait = (held: Held, waiting: Waiting, stop: Stop): Promise<Turn> => {
     held.delayMs = waiting.delayMs;
     held.sessionId = waiting.session;
@@ -67,6 +69,7 @@ export const makeGate = ({ store, clock, settings, events = {} }: GateOptions): 
       wish: wishOf(held, waiting.waitsFor, undefined, false),
       maxHoldMs: settings().maxHoldMs,
       onRefused: refusalOf,
+      outlook: () => outlook(held),
       onLost: () => leave(held, undefined),
     }) as Promise<Turn>;
   };
@@ -117,6 +120,7 @@ export const makeGate = ({ store, clock, settings, events = {} }: GateOptions): 
           wish: { ...wish, waitsFor: admission.waitsFor },
           maxHoldMs: settings().maxHoldMs,
           onRefused: () => undefined,
+          outlook: () => outlook(held),
           onLost: () => undefined,
         });
       });
@@ -129,10 +133,7 @@ export const makeGate = ({ store, clock, settings, events = {} }: GateOptions): 
         return answer.retryAfterMs;
       });
     },
-    outlook: (ticket) => {
-      const { ask, sessionId, fresh } = ticket as Held;
-      return store.outlook(ask, fresh ? undefined : sessionId);
-    },
+    outlook: (ticket) => outlook(ticket as Held),
     upstreamFailed: (upstream, reason) => {
       const down = after(store.fail(upstream.id), (isDown) => {
         if (isDown) events.upstreamDown?.(upstream, reason);

@@ -1,7 +1,7 @@
 /** Holding one request until its turn: ends by a turn, a refusal, the client leaving, or `maxHold` (P-02, P-03). */
 import { Refusal } from '../model/errors.ts';
 import type { Lanes } from './lanes.ts';
-import type { Clock, Stop, Turn } from './ports.ts';
+import type { Clock, Soon, Stop, Turn } from './ports.ts';
 import type { Granted, Refused, Waiting, Wish } from './store-port.ts';
 import { type Held, turnOf } from './ticket.ts';
 import type { Waiter } from './waiting-list.ts';
@@ -14,6 +14,8 @@ export interface Holding {
   readonly maxHoldMs: number;
   /** What a refusal at the turn means: an error to throw, or a value to answer. */
   onRefused(refused: Refused): Error | undefined;
+  /** How long a new request would wait, for the answer to one held too long. Asked when this one no longer counts. */
+  outlook(): Soon<number>;
   /** The wait ended without a turn and the store no longer counts it. */
   onLost(): void;
 }
@@ -56,6 +58,17 @@ export const hold = (lanes: Lanes, clock: Clock, holding: Holding): Promise<Turn
       else resolve(undefined);
     };
 
+    const timeUp = (): void => {
+      const session = waiting.waitsFor === '' ? {} : { session: waiting.session ?? '' };
+      const answer = (retryAfterMs: number): void =>
+        reject(new Refusal('serverbusy', { ...session, retryAfterMs, reason: 'held too long' }));
+      if (!close()) return;
+      if (lanes.part(website, waiter)) holding.onLost();
+      const outlook = holding.outlook();
+      if (outlook instanceof Promise) outlook.then(answer, reject);
+      else answer(outlook);
+    };
+
     const abandon = (reason: Error): void => {
       if (!close()) return;
       if (lanes.part(website, waiter)) holding.onLost();
@@ -75,7 +88,7 @@ export const hold = (lanes: Lanes, clock: Clock, holding: Holding): Promise<Turn
       },
     };
 
-    const timer = clock.after(holding.maxHoldMs, () => abandon(new Refusal('serverbusy', { reason: 'held too long' })));
+    const timer = clock.after(holding.maxHoldMs, timeUp);
     stop.listen(abandon);
     if (open) lanes.join(website, waiter, waiting.askInMs);
   });

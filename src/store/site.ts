@@ -12,7 +12,7 @@ export interface Use extends Ranked {
   /** Rank of its oldest place in the website's order. */
   place: number;
   /** Ranks of its other places, oldest first; `undefined` for weight 1. */
-  readonly others: number[] | undefined;
+  others: number[] | undefined;
   /** `R`. */
   readyAt: number;
   /** `B`. */
@@ -24,7 +24,7 @@ export interface Use extends Ranked {
 /** A walk over the places of a ring that no request has come to yet. */
 export interface Track {
   readonly ring: Ring;
-  readonly first: number;
+  first: number;
   cursor: number;
 }
 
@@ -32,7 +32,7 @@ export interface Track {
 export interface Group extends Track {
   readonly region: string;
   /** Free, by place: the top is the one least recently used. */
-  readonly free: Use[];
+  free: Use[];
   /** Waiting for `R`, by that. */
   readonly busy: Use[];
   /** Banned or down, by when that ends. */
@@ -59,6 +59,8 @@ export interface Site {
   whole: Track;
   groups: Group[];
   uses: Map<string, Use>;
+  /** So many uses are too many to remember. */
+  forgetAt: number;
   /** Number of the last dispatch. */
   turn: number;
   /** Nothing here is of use after this, when nobody waits. */
@@ -71,6 +73,12 @@ export interface Site {
 
 const trackOf = (ring: Ring, start: number): Track => ({ ring, first: firstFrom(ring.at, start), cursor: 0 });
 
+/** Uses a website remembers before it forgets the older ones. */
+const FORGET_AT = 512;
+
+/** A ban storm is judged by what was used that recently (A-09b). */
+const REMEMBER_MS = 60_000;
+
 /** `where` in [0, 1): where in the ring the website begins, so that websites seen once do not all meet one upstream. */
 export const newSite = (website: string, roster: Roster, where: number): Site => {
   const start = Math.floor(where * roster.ring.exits.length);
@@ -81,6 +89,7 @@ export const newSite = (website: string, roster: Roster, where: number): Site =>
     whole: trackOf(roster.ring, start),
     groups: [],
     uses: new Map(),
+    forgetAt: FORGET_AT,
     turn: 0,
     keepUntil: 0,
     waiting: 0,
@@ -127,26 +136,60 @@ export const wake = (group: Group, now: number): void => {
   for (let top = group.barred[0]; top && top.rank <= now; top = group.barred[0]) resettle(top, now);
 };
 
+/** Lets a walk begin anew at the site's start. */
+const rewind = (track: Track, start: number): void => {
+  track.first = firstFrom(track.ring.at, start);
+  track.cursor = 0;
+};
+
+/**
+ * Forgets those idle for so long that nothing but their place is known, and begins the ring where the walk has come to:
+ * they come last again, as they would by their place.
+ */
+const forget = (site: Site, now: number): void => {
+  let furthest = site.whole;
+  for (const group of site.groups) if (group.cursor > furthest.cursor) furthest = group;
+  const { at } = furthest.ring;
+  site.start = at[(furthest.first + furthest.cursor) % at.length] ?? 0;
+  rewind(site.whole, site.start);
+  for (const group of site.groups) {
+    rewind(group, site.start);
+    const kept: Use[] = [];
+    for (const use of group.free) {
+      if (use.usedAt + REMEMBER_MS > now) put(kept, use, use.place);
+      else site.uses.delete(use.exit.id);
+    }
+    for (const use of kept) use.home = kept;
+    group.free = kept;
+  }
+  site.forgetAt = Math.max(FORGET_AT, site.uses.size * 2);
+};
+
 /** The use of an upstream at this website, made when it is the first. */
 export const useOf = (site: Site, exit: Exit, now: number): Use => {
   const known = site.uses.get(exit.id);
   if (known) return known;
   const length = site.roster.ring.exits.length;
-  const ranks = exit.places.map((place) => freshRank(place, site.start, length)).sort((a, b) => a - b);
   const group = groupOf(site, regionOf(exit.upstream));
   if (!group) throw new Error('an upstream without a group');
+  const { places } = exit;
   const use: Use = {
     rank: 0,
     slot: 0,
     exit,
     group,
     home: group.free,
-    place: ranks[0] ?? 0,
-    others: ranks.length > 1 ? ranks.slice(1) : undefined,
+    place: freshRank(places[0] ?? 0, site.start, length),
+    others: undefined,
     readyAt: 0,
     bannedUntil: 0,
     usedAt: 0,
   };
+  if (places.length > 1) {
+    const ranks = places.map((place) => freshRank(place, site.start, length)).sort((a, b) => a - b);
+    use.place = ranks.shift() ?? use.place;
+    use.others = ranks;
+  }
   site.uses.set(exit.id, use);
   settle(use, now);
   return use;
@@ -162,6 +205,7 @@ export const book = (site: Site, use: Use, readyAt: number, now: number): void =
   use.usedAt = now;
   use.readyAt = Math.max(use.readyAt, readyAt);
   resettle(use, now);
+  if (site.uses.size >= site.forgetAt) forget(site, now);
 };
 
 /** Follows a replaced pool: upstreams that stayed keep `R`, `B` and their place, unless their weight changed. */
@@ -174,16 +218,18 @@ export const renew = (site: Site, roster: Roster, now: number): void => {
   site.whole = trackOf(roster.ring, site.start);
   site.groups = [];
   site.uses = new Map();
+  site.forgetAt = Number.POSITIVE_INFINITY;
   for (const old of before.values()) {
     if (roster.byId.get(old.exit.id) !== old.exit) continue;
     const use = useOf(site, old.exit, now);
     if (use.others?.length === old.others?.length) {
       use.place = old.place;
-      if (use.others && old.others) use.others.splice(0, use.others.length, ...old.others);
+      use.others = old.others;
     }
     use.readyAt = old.readyAt;
     use.bannedUntil = old.bannedUntil;
     use.usedAt = old.usedAt;
     resettle(use, now);
   }
+  site.forgetAt = Math.max(FORGET_AT, site.uses.size);
 };
