@@ -44,7 +44,7 @@ export interface AppParts {
 export interface App {
   readonly address: AddressInfo;
   readonly authority: Authority;
-  /** Takes a new configuration over for requests from now on; listeners stay as they are. */
+  /** Takes a new configuration and a renewed CA over for requests from now on; listeners stay as they are. */
   reload(settings: Settings): void;
   /** Drains for at most `timeouts.drain`, then cuts what is left and closes the store. */
   close(): Promise<void>;
@@ -138,6 +138,8 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
     address,
     authority,
     reload(settings) {
+      // Throws when the CA folder is unusable, before anything else changes.
+      authority.reload();
       current = makeCurrent(settings, own);
     },
     async close() {

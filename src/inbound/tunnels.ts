@@ -78,10 +78,10 @@ export const makeTunnels = (ports: TunnelPorts) => {
       isServer: true,
       secureContext: context,
       ALPNProtocols: [...ports.alpn],
+      // Without a context the connection keeps its own leaf: the CONNECT host's, or where no certificate can carry the name.
       SNICallback: (name, give) => {
-        if (name.toLowerCase() === tunnel.host) give(null, context);
-        // A name no certificate can carry: the CONNECT host's leaf is what there is.
-        else ports.whenReady(tunnel.host, name, (error, fitting) => give(null, error ? context : fitting));
+        if (name.toLowerCase() === tunnel.host) give(null);
+        else ports.whenReady(tunnel.host, name, (error, fitting) => (error ? give(null) : give(null, fitting)));
       },
     });
     const deadline = setTimeout(() => secure.destroy(), ports.handshakeMs);
