@@ -264,6 +264,8 @@ export class Fault extends Error {
   readonly sent: Sent;
   readonly headRead: boolean;
   readonly reason: string | undefined;
+  /** Where the attempt left, in the form of `X-Crawlera-Slave`, once a connection was there (R-02). */
+  exit: string | undefined = undefined;
   constructor(condition: Condition, detail: FaultDetail = {}) {
     super(detail.reason ? `${condition}: ${detail.reason}` : condition, { cause: detail.cause });
     this.condition = condition;

@@ -113,6 +113,7 @@ export const makeDial = ({ resolver, tls, judgeAddress, connectMs }: DialParts):
     const { upstream, target } = route;
     const socket = upstream.kind === 'direct' ? await openDirect(line, route) : await openThrough(line, route);
     const exit = upstream.label ?? localExit(socket);
+    line.exit = exit;
     if (target.scheme === 'http') return { socket, exit };
     const secured = await tls.secure(line, socket, {
       host: route.servername ?? target.host,

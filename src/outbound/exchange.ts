@@ -119,6 +119,7 @@ export class Exchange implements Tenant, UploadOwner {
   fail(error: Error): void {
     if (this.over) return;
     this.over = true;
+    if (error instanceof Fault) error.exit ??= this.connection?.exit;
     this.leave()?.destroy();
     this.upload?.stop();
     this.parts.stop.listen(undefined);

@@ -4,6 +4,8 @@ import { Fault } from '../model/errors.ts';
 import type { Clock, Stop, Timer } from '../pipeline/ports.ts';
 
 export interface Lifeline {
+  /** Set once connected: where the attempt left. */
+  exit: string | undefined;
   /** The socket to destroy when the line is cut. A wrapping TLS socket takes the place of the one below it. */
   own(socket: Socket): void;
   /**
@@ -49,6 +51,7 @@ export const makeLifeline = (clock: Clock, stop: Stop, headMs: number): Lifeline
   stop.listen(cut);
 
   return {
+    exit: undefined,
     own(next) {
       if (next !== socket) next.on('error', () => {});
       socket = next;
@@ -96,6 +99,7 @@ export const makeLifeline = (clock: Clock, stop: Stop, headMs: number): Lifeline
 /** Ends a line whose step failed: its socket and timers go, the error stays what it was. */
 export const failLine = (line: Lifeline, error: unknown): Error => {
   const reason = error instanceof Error ? error : new Error(String(error));
+  if (reason instanceof Fault) reason.exit ??= line.exit;
   line.cut(reason);
   return reason;
 };

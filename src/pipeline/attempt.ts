@@ -23,6 +23,7 @@ export const attemptOnce = async (
   const { job } = run;
   const { controls } = job;
   const startedAt = performance.now();
+  run.requestMs = undefined;
   const session = turn.ticket.session;
   const owner = session ? `${job.account.id}/${session.id}` : job.account.id;
   const request = dress(house, run, turn, website, body);
@@ -43,7 +44,7 @@ export const attemptOnce = async (
     return { kind: 'ban', rule };
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
-    run.exit = turn.upstream.label ?? run.exit;
+    run.exit = turn.upstream.label ?? error.exit;
     record(run, turn, run.exit ?? 'direct', error.condition, undefined, startedAt, error.reason);
     return { kind: 'fault', fault: error };
   }
