@@ -4,8 +4,16 @@ import { type Exit, type Ring, type Roster, regionOf } from './exits.ts';
 import { put, type Ranked, takeOut } from './heap.ts';
 import type { Storm } from './storm.ts';
 
+/** What must hold for an upstream whatever happens to the configuration. */
+interface Limits {
+  /** `R`. */
+  readyAt: number;
+  /** `B`. */
+  bannedUntil: number;
+}
+
 /** An upstream this website has seen. Member of exactly one heap of its group. */
-export interface Use extends Ranked {
+export interface Use extends Ranked, Limits {
   readonly exit: Exit;
   readonly group: Group;
   home: Use[];
@@ -13,10 +21,6 @@ export interface Use extends Ranked {
   place: number;
   /** Ranks of its other places, oldest first; `undefined` for weight 1. */
   others: number[] | undefined;
-  /** `R`. */
-  readyAt: number;
-  /** `B`. */
-  bannedUntil: number;
   /** Last dispatch, 0 = never. */
   usedAt: number;
 }
@@ -69,6 +73,8 @@ export interface Site {
   waiting: number;
   readonly paces: Map<string, Pace>;
   storms: Map<string, Storm> | undefined;
+  /** `R` and `B` of upstreams that left the configuration, in case they come back before both are over. */
+  departed: Map<string, Limits> | undefined;
 }
 
 const trackOf = (ring: Ring, start: number): Track => ({ ring, first: firstFrom(ring.at, start), cursor: 0 });
@@ -95,6 +101,7 @@ export const newSite = (website: string, roster: Roster, where: number): Site =>
     waiting: 0,
     paces: new Map(),
     storms: undefined,
+    departed: undefined,
   };
 };
 
@@ -208,27 +215,42 @@ export const book = (site: Site, use: Use, readyAt: number, now: number): void =
   if (site.uses.size >= site.forgetAt) forget(site, now);
 };
 
-/** Follows a replaced pool: upstreams that stayed keep `R`, `B` and their place, unless their weight changed. */
+/** Keeps the limits of upstreams that are not configured now. */
+const depart = (site: Site, id: string, { readyAt, bannedUntil }: Limits, now: number): void => {
+  if (readyAt <= now && bannedUntil <= now) return;
+  site.departed ??= new Map();
+  site.departed.set(id, { readyAt, bannedUntil });
+};
+
+/** Puts limits back on an upstream that is configured again. */
+const comeBack = (site: Site, id: string, limits: Limits, now: number): void => {
+  const exit = site.roster.byId.get(id);
+  if (!exit) return depart(site, id, limits, now);
+  const use = useOf(site, exit, now);
+  use.readyAt = limits.readyAt;
+  use.bannedUntil = limits.bannedUntil;
+  resettle(use, now);
+};
+
+/** Follows a replaced pool: upstreams that stayed keep `R`, `B` and, unless their weight changed, their place. */
 export const renew = (site: Site, roster: Roster, now: number): void => {
-  if (site.roster === roster) return;
-  const before = site.uses;
+  const { uses, departed } = site;
   const fraction = site.start / Math.max(1, site.roster.ring.exits.length);
   site.roster = roster;
   site.start = Math.floor(fraction * roster.ring.exits.length);
   site.whole = trackOf(roster.ring, site.start);
   site.groups = [];
   site.uses = new Map();
-  site.forgetAt = Number.POSITIVE_INFINITY;
-  for (const old of before.values()) {
-    if (roster.byId.get(old.exit.id) !== old.exit) continue;
-    const use = useOf(site, old.exit, now);
-    if (use.others?.length === old.others?.length) {
-      use.place = old.place;
-      use.others = old.others;
-    }
-    use.readyAt = old.readyAt;
-    use.bannedUntil = old.bannedUntil;
+  site.departed = undefined;
+  for (const [id, limits] of departed ?? []) comeBack(site, id, limits, now);
+  for (const [id, old] of uses) {
+    comeBack(site, id, old, now);
+    const use = site.uses.get(id);
+    if (!use) continue;
     use.usedAt = old.usedAt;
+    if (use.others?.length !== old.others?.length) continue;
+    use.place = old.place;
+    use.others = old.others;
     resettle(use, now);
   }
   site.forgetAt = Math.max(FORGET_AT, site.uses.size);

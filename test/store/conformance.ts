@@ -193,7 +193,7 @@ const pacing = (withLab: WithLab): void => {
   it(
     'P-03 counts a use by a session in the order too',
     withLab(upstreams(3), async ({ go, store }) => {
-      const order = [];
+      const order: string[] = [];
       for (let i = 0; i < 3; i++) order.push((await go(ask(free))).upstream.id);
       const opened: { id: string; upstream: Upstream }[] = [];
       for (let i = 0; i < 3; i++) {
@@ -202,7 +202,7 @@ const pacing = (withLab: WithLab): void => {
       }
       const oldest = opened.find((one) => one.upstream.id === order[0]);
       await go(inSession(oldest?.id ?? '', free));
-      const next = [];
+      const next: string[] = [];
       for (let i = 0; i < 3; i++) next.push((await go(ask(free))).upstream.id);
       expect(next).toEqual([order[1], order[2], order[0]]);
     }),
@@ -239,7 +239,7 @@ const pacing = (withLab: WithLab): void => {
     withLab(upstreams(4), async ({ go, wait }) => {
       const quick = ask({ siteDelayMs: 10, slaveDelayMs: 1_000 });
       await go(quick);
-      const delays = [];
+      const delays: number[] = [];
       for (let k = 1; k < 9; k++) delays.push((await wait(quick)).delayMs);
       expect(delays).toEqual([10, 250, 500, 750, 1_000, 1_250, 1_500, 1_750]);
     }),
