@@ -6,6 +6,7 @@ import { fetchRoutes } from './api/fetch.ts';
 import { pageRoutes } from './api/pages.ts';
 import { makeEndpoints } from './api/router.ts';
 import { sessionRoutes } from './api/sessions.ts';
+import { makeLists } from './config/lists.ts';
 import { type Authority, openAuthority } from './inbound/authority.ts';
 import { makeDoor } from './inbound/door.ts';
 import { makeGuesses } from './inbound/guesses.ts';
@@ -72,7 +73,14 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
 
   let draining = false;
   const own = ownPlaces(first);
-  let current = makeCurrent(first, own);
+  const lists = makeLists({
+    changed: () => {
+      current = makeCurrent(current.settings, own, lists.upstreams());
+    },
+    warn: parts.say.warn,
+  });
+  let current = makeCurrent(first, own, []);
+  await lists.follow(first.upstreamLists);
 
   const store = openStore({
     location: first.store,
@@ -140,10 +148,12 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
     reload(settings) {
       // Throws when the CA folder is unusable, before anything else changes.
       authority.reload();
-      current = makeCurrent(settings, own);
+      current = makeCurrent(settings, own, lists.upstreams());
+      void lists.follow(settings.upstreamLists);
     },
     async close() {
       draining = true;
+      lists.stop();
       const cut = clock.after(current.settings.timeouts.drainMs, door.destroy);
       await door.close();
       cut.cancel();
@@ -153,10 +163,10 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
   };
 };
 
-const makeCurrent = (settings: Settings, own: Own): Current => {
+const makeCurrent = (settings: Settings, own: Own, listed: readonly Upstream[]): Current => {
   const { pacing, limits, timeouts, targets } = settings;
   const website = makeWebsites(settings.websites, pacing);
-  const byId = new Map(settings.upstreams.map((upstream) => [upstream.id, upstream]));
+  const byId = new Map([...settings.upstreams, ...listed].map((upstream) => [upstream.id, upstream]));
   return {
     settings,
     entrance: {
@@ -176,7 +186,7 @@ const makeCurrent = (settings: Settings, own: Own): Current => {
       operatorContact: settings.operatorContact,
       agents: BUILT_IN_AGENTS,
     },
-    pool: { all: settings.upstreams, byId: (id) => byId.get(id) },
+    pool: { all: [...byId.values()], byId: (id) => byId.get(id) },
     admission: {
       softLimitMs: pacing.softLimitMs,
       hardLimitMs: pacing.hardLimitMs,
