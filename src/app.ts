@@ -148,8 +148,8 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
     reload(settings) {
       // Throws when the CA folder is unusable, before anything else changes.
       authority.reload();
-      current = makeCurrent(settings, own, lists.upstreams());
       void lists.follow(settings.upstreamLists);
+      current = makeCurrent(settings, own, lists.upstreams());
     },
     async close() {
       draining = true;
