@@ -1,10 +1,12 @@
 /** What anyone may read on the proxy port: the CA certificate and a page that says what this is. */
-import type { Route } from './router.ts';
+import { lastValue } from '../model/headers.ts';
+import { parseAuthority } from '../policy/route.ts';
+import type { Call, Route } from './router.ts';
 
 interface Ports {
   readonly version: string;
-  /** `host:port` as clients reach this proxy. */
-  readonly address: string;
+  /** `host:port` as clients reach this proxy, for one that does not say how it did. */
+  address(): string;
   /** PEM of the CA, and of its predecessor while both are in use (C-02, robustness E10). */
   certificatePem(): string;
 }
@@ -16,40 +18,43 @@ const pem = (certificatePem: () => string) => () => ({
   body: certificatePem(),
 });
 
-export const pageRoutes = (ports: Ports): readonly Route[] => {
-  const page = welcome(ports);
-  return [
-    {
-      path: /^\/(?:crawlera-ca|zyte-smartproxy-ca|zyte-ca)\.crt$/,
-      open: true,
-      methods: { GET: pem(ports.certificatePem) },
-    },
-    {
-      path: /^\/$/,
-      open: true,
-      methods: {
-        GET: () => ({
-          status: 200,
-          reason: 'OK',
-          headers: [
-            'Content-Type',
-            'text/html; charset=utf-8',
-            'Content-Security-Policy',
-            "default-src 'none'; style-src 'unsafe-inline'",
-            'X-Content-Type-Options',
-            'nosniff',
-          ],
-          body: page,
-        }),
-      },
-    },
-  ];
+/** As whoever asks reached it: behind a published port or another name only the client knows. */
+const addressFor = ({ headers }: Call, ports: Ports): string => {
+  const host = lastValue(headers, 'host');
+  return host !== undefined && parseAuthority(host, 0) ? host : ports.address();
 };
+
+export const pageRoutes = (ports: Ports): readonly Route[] => [
+  {
+    path: /^\/(?:crawlera-ca|zyte-smartproxy-ca|zyte-ca)\.crt$/,
+    open: true,
+    methods: { GET: pem(ports.certificatePem) },
+  },
+  {
+    path: /^\/$/,
+    open: true,
+    methods: {
+      GET: (call) => ({
+        status: 200,
+        reason: 'OK',
+        headers: [
+          'Content-Type',
+          'text/html; charset=utf-8',
+          'Content-Security-Policy',
+          "default-src 'none'; style-src 'unsafe-inline'",
+          'X-Content-Type-Options',
+          'nosniff',
+        ],
+        body: welcome(ports.version, addressFor(call, ports)),
+      }),
+    },
+  },
+];
 
 const escaped = (value: string): string =>
   value.replace(/[&<>"]/g, (sign) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[sign] as string);
 
-const welcome = ({ version, address }: Ports): string => {
+const welcome = (version: string, address: string): string => {
   const at = escaped(address);
   return `<!doctype html>
 <html lang="en">

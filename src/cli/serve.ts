@@ -33,7 +33,7 @@ export const serve = async (options: ServeOptions): Promise<number> => {
     const { settings, kept } = withFirstKey(loaded.settings);
     log = openLog({ level: settings.log.level });
     const app = await startApp(settings, { ledger: makeLogLedger(log), say: log, version });
-    if (kept?.made) for (const line of firstKeyLines(kept.key, kept.file, settings)) out(line);
+    if (kept?.made) for (const line of firstKeyLines(kept.key, kept.file, app.reachedAt)) out(line);
     log.info(`listening on ${app.address.address}:${app.address.port}`, { version });
     const status = await untilStopped(app, log, () => reload(app, log as Log, load), resolve(cwd, where.file));
     log.close();
@@ -45,9 +45,9 @@ export const serve = async (options: ServeOptions): Promise<number> => {
   }
 };
 
-const firstKeyLines = (key: string, file: string, { listen }: Settings): string[] => [
+const firstKeyLines = (key: string, file: string, address: string): string[] => [
   `A key was made and is kept in ${file}. Try it:`,
-  `  curl -x ${listen.host}:${listen.port} -U ${key}: http://example.com/`,
+  `  curl -x ${address} -U ${key}: http://example.com/`,
 ];
 
 /** What an operator can act on, without a stack. */

@@ -8,10 +8,12 @@ const EXPECTED =
 const STORE_URL = /^(redis|rediss|redis\+cluster):\/\/(?:(.*)@)?([^@/]+)(?:\/(\d{1,5})?)?$/s;
 const NODE = /^(\[[^\]]+\]|[^:[\]]+)(?::(\d{1,5}))?$/;
 
+const DEFAULT_PORT = 6379;
+
 const isNode = (text: string): boolean => {
   const match = NODE.exec(text);
   if (!match || readHost(match[1] as string) === undefined) return false;
-  const port = match[2] === undefined ? 6379 : Number(match[2]);
+  const port = match[2] === undefined ? DEFAULT_PORT : Number(match[2]);
   return port >= 1 && port <= 65_535;
 };
 
@@ -26,6 +28,16 @@ export const parseStoreUrl = (value: unknown): Parsed<string> => {
   if (match[1] === 'redis+cluster' && match[4] !== undefined && match[4] !== '0')
     return wrong('a Redis cluster has no numbered databases');
   return fine(value as string);
+};
+
+/** Hosts and ports of the store; none for `memory`. */
+export const storeNodes = (store: string): { readonly host: string; readonly port: number }[] => {
+  const nodes = STORE_URL.exec(store)?.[3]?.split(',') ?? [];
+  return nodes.flatMap((node) => {
+    const [, host = '', port] = NODE.exec(node) ?? [];
+    const known = readHost(host);
+    return known === undefined ? [] : [{ host: known, port: port === undefined ? DEFAULT_PORT : Number(port) }];
+  });
 };
 
 /** The store without its credentials, to show. */
