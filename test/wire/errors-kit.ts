@@ -94,7 +94,7 @@ export interface Expected {
   readonly dialect?: Dialect;
   readonly body?: string;
   /** Exactly this, or `undefined` for no header; absent = any number where E-08 has one. */
-  readonly retryAfter?: string;
+  readonly retryAfter?: string | RegExp;
   readonly slave?: string | undefined;
   readonly session?: string | undefined;
 }
