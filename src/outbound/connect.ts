@@ -1,6 +1,6 @@
 /** The CONNECT handshake with an http or https upstream (A-04, B05, G03). */
 import type { Socket } from 'node:net';
-import { Fault } from '../model/errors.ts';
+import { type Condition, Fault } from '../model/errors.ts';
 import { proxyAnswerFault, targetFault } from './faults.ts';
 import type { ResponseHead } from './head.ts';
 import type { Lifeline } from './lifeline.ts';
@@ -11,6 +11,8 @@ import { converse, type Reader } from './steps.ts';
 const STEP = 'CONNECT';
 /** A reply has a handful of fields; what sends more is no proxy. */
 const MAX_REPLY_BYTES = 16_384;
+/** What a refusal may say about the target, or (`noslaves`) about the upstream itself; anything else is `ehostunreach`. */
+const TELLING: ReadonlySet<Condition> = new Set(['noslaves', 'nxdomain', 'econnrefused']);
 
 const unreadable = (error: unknown): Error =>
   new Fault('ehostunreach', { reason: `${STEP}: unreadable reply`, cause: error });
@@ -34,8 +36,7 @@ export const openTunnel = async (line: Lifeline, socket: Socket, route: Route): 
   const request = `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${credentials}\r\n`;
   const reply = await converse(line, socket, request, readReply, (error) => targetFault(STEP, error));
   if (reply.status >= 200 && reply.status <= 299) return;
-  throw (
-    proxyAnswerFault(STEP, reply.status, reply.headers) ??
-    new Fault('ehostunreach', { reason: `${STEP}: refused with ${reply.status}` })
-  );
+  const fault = proxyAnswerFault(STEP, reply.status, reply.headers);
+  if (fault && TELLING.has(fault.condition)) throw fault;
+  throw new Fault('ehostunreach', { reason: `${STEP}: refused with ${reply.status}` });
 };

@@ -29,9 +29,12 @@ export class Connection {
   readonly parser: ResponseParser;
   readonly deadline: Deadline;
   tenant: Tenant | undefined;
-  /** While idle: when it is too old to be used again, in ticks, and what the peer allows. */
+  /** While idle: since when, when it is too old to be used again (both in ticks), and what the peer allows. */
+  idleSince = 0;
   idleUntil = 0;
   keepAliveMs: number | undefined;
+  /** Responses read to their end. */
+  served = 0;
   private readonly shelter: Shelter;
 
   constructor({ socket, exit }: Dialled, key: string | undefined, parts: ConnectionParts) {
@@ -56,6 +59,7 @@ export class Connection {
       return;
     }
     this.keepAliveMs = keepAliveMs;
+    this.served++;
     this.deadline.lift();
     // An idle socket must go on reading, or its close would go unnoticed.
     if (paused) this.socket.resume();

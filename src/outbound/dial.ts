@@ -42,7 +42,7 @@ const lookUp = (
 /** How long one address of several may keep silent before the next is tried. */
 const PATIENCE_MS = 2_000;
 
-/** Tries one address after the other; the last failure counts. A line cut meanwhile fails every further step at once. */
+/** Tries one address after the other; the first failure is the telling one, unless the line was cut. */
 const openFirst = async (
   line: Lifeline,
   addresses: readonly Address[],
@@ -58,7 +58,8 @@ const openFirst = async (
     try {
       return await openTcp(line, options, explain);
     } catch (error) {
-      failure = error;
+      if (line.broken) throw line.broken;
+      failure ??= error;
     }
   }
   throw failure;

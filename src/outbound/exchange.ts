@@ -32,6 +32,10 @@ export interface ExchangeParts {
   readonly redialler: Redialler;
 }
 
+/** Sending it twice changes nothing, and there is no body to send again. */
+export const isRepeatable = ({ method, body }: OutboundRequest): boolean =>
+  body === undefined && REPEATABLE.has(method);
+
 export class Exchange implements Tenant, UploadOwner {
   readonly parts: ExchangeParts;
   private readonly startedAt: number;
@@ -162,9 +166,8 @@ export class Exchange implements Tenant, UploadOwner {
 
   /** Nothing came back on a pooled connection: it was closed while idle, as every browser assumes too. */
   private canRepeat(): boolean {
-    const { request } = this.parts;
     if (!this.reused || this.connection?.parser.started) return false;
-    return this.sentAt === undefined || (request.body === undefined && REPEATABLE.has(request.method));
+    return this.sentAt === undefined || isRepeatable(this.parts.request);
   }
 
   private blame(error: Error | undefined): { sent: Sent; headRead: boolean } {

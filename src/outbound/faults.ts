@@ -104,52 +104,68 @@ export const targetTlsFault = (error: unknown): Fault => {
   return new Fault('tls_failed', { reason: `target TLS: ${TLS_REASONS[code] ?? code}`, cause: error });
 };
 
-const SQUID: Readonly<Record<string, Condition>> = {
-  ERR_DNS_FAIL: 'nxdomain',
-  ERR_CONNECT_FAIL: 'econnrefused',
-  ERR_READ_TIMEOUT: 'timeout',
-  ERR_LIFETIME_EXP: 'timeout',
-  ERR_ZERO_SIZE_OBJECT: 'socket_closed_remotely',
-  ERR_READ_ERROR: 'econnreset',
-  ERR_WRITE_ERROR: 'send_failed',
-  ERR_INVALID_RESP: 'send_failed',
+/** What a mark says: the condition, and whether the request may have reached the target (A-05). */
+interface Mark {
+  readonly condition: Condition;
+  readonly reached: boolean;
+}
+
+const unreached = (condition: Condition): Mark => ({ condition, reached: false });
+const reached = (condition: Condition): Mark => ({ condition, reached: true });
+
+/** By name, or by name and errno. Squid 5 says READ_ERROR 0 and CANNOT_FORWARD for names that do not resolve. */
+const SQUID: Readonly<Record<string, Mark>> = {
+  ERR_DNS_FAIL: unreached('nxdomain'),
+  ERR_CONNECT_FAIL: unreached('econnrefused'),
+  ERR_CANNOT_FORWARD: unreached('ehostunreach'),
+  ERR_READ_TIMEOUT: reached('timeout'),
+  ERR_LIFETIME_EXP: reached('timeout'),
+  ERR_ZERO_SIZE_OBJECT: reached('socket_closed_remotely'),
+  'ERR_READ_ERROR 0': reached('ehostunreach'),
+  ERR_READ_ERROR: reached('econnreset'),
+  ERR_WRITE_ERROR: reached('send_failed'),
+  ERR_INVALID_RESP: reached('send_failed'),
 };
 
 /** Error types of RFC 9209. */
-const PROXY_STATUS: Readonly<Record<string, Condition>> = {
-  dns_timeout: 'nxdomain',
-  dns_error: 'nxdomain',
-  connection_refused: 'econnrefused',
-  connection_terminated: 'socket_closed_remotely',
-  connection_timeout: 'timeout',
-  connection_read_timeout: 'timeout',
-  connection_write_timeout: 'timeout',
-  http_response_timeout: 'timeout',
-  http_response_incomplete: 'socket_closed_remotely',
-  http_protocol_error: 'send_failed',
-  tls_protocol_error: 'tls_failed',
-  tls_certificate_error: 'tls_failed',
-  tls_alert_received: 'tls_failed',
+const PROXY_STATUS: Readonly<Record<string, Mark>> = {
+  dns_timeout: unreached('nxdomain'),
+  dns_error: unreached('nxdomain'),
+  destination_not_found: unreached('ehostunreach'),
+  destination_unavailable: unreached('ehostunreach'),
+  destination_ip_unroutable: unreached('ehostunreach'),
+  connection_refused: unreached('econnrefused'),
+  connection_timeout: unreached('timeout'),
+  connection_terminated: reached('socket_closed_remotely'),
+  connection_read_timeout: reached('timeout'),
+  connection_write_timeout: reached('timeout'),
+  http_response_timeout: reached('timeout'),
+  http_response_incomplete: reached('socket_closed_remotely'),
+  http_protocol_error: reached('send_failed'),
+  tls_protocol_error: unreached('tls_failed'),
+  tls_certificate_error: unreached('tls_failed'),
+  tls_alert_received: unreached('tls_failed'),
 };
+
+const OTHER_MARK = reached('ehostunreach');
 
 /** What an upstream proxy's own 5xx says about the target; `undefined` when the answer carries no mark (A-04). */
-export const markedCondition = (status: number, headers: HeaderList): Condition | undefined => {
+const markOf = (status: number, headers: HeaderList): Mark | undefined => {
   if (status < 500 || status > 599) return undefined;
   const squid = lastValue(headers, 'x-squid-error');
-  if (squid !== undefined) return SQUID[squid.split(' ', 1)[0] ?? ''] ?? 'ehostunreach';
+  if (squid !== undefined) return SQUID[squid] ?? SQUID[squid.split(' ', 1)[0] ?? ''] ?? OTHER_MARK;
   const error = /;\s*error\s*=\s*"?([a-z_]+)/i.exec(lastValue(headers, 'proxy-status') ?? '')?.[1];
   if (error === undefined) return undefined;
-  return PROXY_STATUS[error.toLowerCase()] ?? 'ehostunreach';
+  return PROXY_STATUS[error.toLowerCase()] ?? OTHER_MARK;
 };
 
-/**
- * An http(s) upstream's answer where it speaks for itself: 407 is its failure, a marked 5xx tells of the target.
- * The request never reached the target, hence `sent` is `nothing`, but for the marks that say otherwise.
- */
+/** An http(s) upstream's answer where it speaks for itself: 407 is its failure, a marked 5xx tells of the target. */
 export const proxyAnswerFault = (step: string, status: number, headers: HeaderList): Fault | undefined => {
   if (status === 407) return upstreamFault(step, 'credentials refused (407)');
-  const condition = markedCondition(status, headers);
-  if (condition === undefined) return undefined;
-  const reached = condition !== 'nxdomain' && condition !== 'econnrefused' && condition !== 'ehostunreach';
-  return new Fault(condition, { sent: reached ? 'all' : 'nothing', reason: `${step}: upstream says ${status}` });
+  const mark = markOf(status, headers);
+  if (mark === undefined) return undefined;
+  return new Fault(mark.condition, {
+    sent: mark.reached ? 'all' : 'nothing',
+    reason: `${step}: upstream says ${status}`,
+  });
 };

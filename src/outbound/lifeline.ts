@@ -4,6 +4,8 @@ import { Fault } from '../model/errors.ts';
 import type { Clock, Stop, Timer } from '../pipeline/ports.ts';
 
 export interface Lifeline {
+  /** What cut it. */
+  readonly broken: Error | undefined;
   /** Set once connected: where the attempt left. */
   exit: string | undefined;
   /** The socket to destroy when the line is cut. A wrapping TLS socket takes the place of the one below it. */
@@ -52,6 +54,9 @@ export const makeLifeline = (clock: Clock, stop: Stop, headMs: number): Lifeline
 
   return {
     exit: undefined,
+    get broken() {
+      return broken;
+    },
     own(next) {
       if (next !== socket) next.on('error', () => {});
       socket = next;

@@ -12,7 +12,8 @@ export interface PoolLimits {
 }
 
 export interface Pools extends Shelter {
-  take(key: string): Connection | undefined;
+  /** `careful` = for a request that cannot be repeated: only a connection whose peer evidently keeps it. */
+  take(key: string, careful: boolean): Connection | undefined;
   close(): void;
   readonly idle: number;
 }
@@ -23,6 +24,15 @@ const SWEEP_MS = 1_000;
 /** How long before the peer's own announced limit (`Keep-Alive: timeout`) a connection is given up. */
 const MARGIN_MS = 1_000;
 const SHORTEST_MS = 250;
+/** Some peers say keep-alive and close all the same, right behind the response; by then they have. */
+const SETTLED_MS = 50;
+/** Short of the idle time of the least patient common servers. */
+const STALE_MS = 4_000;
+
+const isSafe = (connection: Connection, now: number): boolean => {
+  const idleForMs = now - connection.idleSince;
+  return idleForMs < STALE_MS && (connection.served > 1 || idleForMs >= SETTLED_MS);
+};
 
 export const makePools = (limits: PoolLimits, clock: Clock, ticks: Ticks): Pools => {
   const shelves = new Map<string, Connection[]>();
@@ -73,14 +83,18 @@ export const makePools = (limits: PoolLimits, clock: Clock, ticks: Ticks): Pools
       return idle;
     },
     /** The one used last: the others may then grow old and go. */
-    take(key) {
+    take(key, careful) {
       const shelf = shelves.get(key);
       if (!shelf) return undefined;
       const now = ticks();
-      for (let connection = shelf.pop(); connection; connection = shelf.pop()) {
-        idle--;
-        if (connection.idleUntil > now && !connection.socket.destroyed) return connection;
-        connection.destroy();
+      for (let at = shelf.length - 1; at >= 0; at--) {
+        const connection = shelf[at] as Connection;
+        if (connection.idleUntil <= now || connection.socket.destroyed) connection.destroy();
+        else if (!careful || isSafe(connection, now)) {
+          shelf.splice(at, 1);
+          idle--;
+          return connection;
+        }
       }
       return undefined;
     },
@@ -92,7 +106,8 @@ export const makePools = (limits: PoolLimits, clock: Clock, ticks: Ticks): Pools
       if (idle >= limits.total) dropOldest();
       const shelf = shelfFor(connection.key);
       if (shelf.length >= limits.perKey) shelf[0]?.destroy();
-      connection.idleUntil = ticks() + idleMs(connection);
+      connection.idleSince = ticks();
+      connection.idleUntil = connection.idleSince + idleMs(connection);
       shelf.push(connection);
       idle++;
       sweeping ??= clock.after(SWEEP_MS, sweep);

@@ -5,7 +5,7 @@ import type { Clock, Transport } from '../pipeline/ports.ts';
 import { Connection, type ConnectionParts } from './connection.ts';
 import type { Ticks } from './deadline.ts';
 import { type JudgeAddress, makeDial } from './dial.ts';
-import { Exchange, type Redialler } from './exchange.ts';
+import { Exchange, isRepeatable, type Redialler } from './exchange.ts';
 import { failLine, type Lifeline, makeLifeline } from './lifeline.ts';
 import { makePools, POOL_LIMITS, type PoolLimits } from './pools.ts';
 import { type Lookup, makeResolver } from './resolve.ts';
@@ -81,7 +81,7 @@ export const makeTransport = (given: TransportParts): Transport => {
         const route = routeOf(request, options);
         const head = writeHead(request, route);
         const exchange = new Exchange({ request, options, stop, route, head, ticks, redialler }, resolve, reject);
-        const pooled = route.key === undefined ? undefined : pools.take(route.key);
+        const pooled = route.key === undefined ? undefined : pools.take(route.key, !isRepeatable(request));
         if (pooled) exchange.run(pooled, true);
         else redialler.again(exchange);
       }),

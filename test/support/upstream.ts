@@ -42,14 +42,19 @@ export interface TestUpstream extends Listening {
   readonly model: Upstream;
 }
 
-const bridge = (client: Socket, server: Socket): void => {
-  client.pipe(server).pipe(client);
+/** Each goes with the other. */
+const tie = (client: Socket, server: Socket): void => {
   const end = (): void => {
     client.destroy();
     server.destroy();
   };
   client.on('close', end).on('error', end);
   server.on('close', end).on('error', end);
+};
+
+const bridge = (client: Socket, server: Socket): void => {
+  client.pipe(server).pipe(client);
+  tie(client, server);
 };
 
 /** Test names live on loopback whatever the machine's resolver thinks. */
@@ -100,26 +105,51 @@ const httpTunnel = ({ socket, upstream }: Session, authority: string, rest: Buff
   if (!misbehave(socket, upstream.misbehaviour, () => open(false))) open(true);
 };
 
-/** One connection to the target a plain request; keep-alive towards the client as long as the target keeps its own. */
+const loginIn = (head: string): string | undefined => {
+  const given = /\r\nproxy-authorization: basic (\S+)/i.exec(head)?.[1];
+  return given === undefined ? undefined : Buffer.from(given, 'base64').toString();
+};
+
+const note = ({ upstream }: Session, head: string): string | undefined => {
+  const login = loginIn(head);
+  upstream.seen.push(head);
+  if (login !== undefined) upstream.logins.push(login);
+  return login;
+};
+
+/** The request as the target is to see it. */
+const asOrigin = (bytes: Buffer): Buffer =>
+  Buffer.from(
+    bytes
+      .toString('latin1')
+      .replace(/^(\S+) http:\/\/[^/ ]+/, '$1 ')
+      .replace(/^(\S+) {2}/, '$1 ')
+      .replace(/\r\nproxy-authorization:[^\r]*/i, ''),
+    'latin1',
+  );
+
+/** All requests of a connection go to the target of the first: pools never mix targets. A head comes in one piece. */
 const httpForward = (session: Session, head: string, rest: Buffer): void => {
   const { socket, upstream } = session;
   if (misbehave(socket, upstream.misbehaviour, () => {})) return;
   const url = new URL(/^\S+ (\S+)/.exec(head)?.[1] ?? '');
-  const origin = head
-    .replace(/^(\S+) http:\/\/[^/ ]+/, '$1 ')
-    .replace(/^(\S+) {2}/, '$1 ')
-    .replace(/\r\nproxy-authorization:[^\r]*/i, '');
   const server = connect(Number(url.port || 80), dialHost(url.hostname));
   server.on('connect', () => {
-    server.write(origin, 'latin1');
-    if (rest.length > 0) server.write(rest);
-    bridge(socket, server);
+    server.write(asOrigin(Buffer.concat([Buffer.from(head, 'latin1'), rest])));
+    socket.on('data', (bytes: Buffer) => {
+      const again = /^[A-Z]+ http:\/\/.*?\r\n\r\n/s.exec(bytes.toString('latin1'))?.[0];
+      if (again !== undefined) note(session, again);
+      server.write(again === undefined ? bytes : asOrigin(bytes));
+    });
+    socket.resume();
+    server.pipe(socket);
+    tie(socket, server);
   });
   server.on('error', () => socket.end('HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n'));
 };
 
 const serveHttp = (session: Session): void => {
-  const { socket, upstream, expected } = session;
+  const { socket, expected } = session;
   let received = Buffer.alloc(0);
   const data = (chunk: Buffer): void => {
     received = Buffer.concat([received, chunk]);
@@ -129,10 +159,7 @@ const serveHttp = (session: Session): void => {
     socket.pause();
     const head = received.toString('latin1', 0, end + 4);
     const rest = received.subarray(end + 4);
-    upstream.seen.push(head);
-    const given = /\r\nproxy-authorization: basic (\S+)/i.exec(head)?.[1];
-    const login = given === undefined ? undefined : Buffer.from(given, 'base64').toString();
-    if (login !== undefined) upstream.logins.push(login);
+    const login = note(session, head);
     if (expected !== undefined && login !== expected) {
       socket.end(
         'HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm="up"\r\nContent-Length: 0\r\n\r\n',
