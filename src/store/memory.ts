@@ -13,10 +13,12 @@ import { MAX_RETRY_AFTER_MS, retryAfter, slowedBy } from '../policy/pacing.ts';
 import { admit, type Rooms, retry, turn } from './admission.ts';
 import { recordBan } from './bans.ts';
 import { makeExits, type Roster } from './exits.ts';
+import { makeKeeper, NO_KEEPER } from './keeper.ts';
 import { anyWay, banLeft, countOut, delayOf, isBound, reliefIn, sessionWay } from './lines.ts';
-import { makeSessionBook } from './session-book.ts';
+import { type Changes, makeSessionBook } from './session-book.ts';
 import { paceOf } from './site.ts';
 import { makeSites } from './sites.ts';
+import { restoreFile, snapshot } from './snapshot.ts';
 import { refused } from './verdict.ts';
 
 export interface MemoryOptions {
@@ -24,11 +26,15 @@ export interface MemoryOptions {
   readonly random: Random;
   readonly pool: () => Pool;
   readonly settings: () => StoreSettings;
+  /** Where sessions and bans outlive the process (S-20); `undefined` = nowhere. */
+  readonly file?: string | undefined;
+  /** Told of a snapshot that cannot be read or written. */
+  readonly report?: (problem: string) => void;
 }
 
-const furnish = ({ clock, random, pool, settings }: MemoryOptions, changed: () => void): Rooms => {
+const furnish = ({ clock, random, pool, settings }: MemoryOptions, changes: Changes): Rooms => {
   const exits = makeExits(pool);
-  const book = makeSessionBook(random, () => settings().sessionIdleMs, changed);
+  const book = makeSessionBook(random, () => settings().sessionIdleMs, changes);
   let seen: Roster = exits.roster();
   const roster = (): Roster => {
     const now = exits.roster();
@@ -74,7 +80,10 @@ const ban = (rooms: Rooms, hit: BanHit, changed: () => void): BanAnswer => {
   const counts = exit !== undefined && !ask.noBancheck;
   const until = now + rooms.settings().banMs;
   const stormBegan = counts && recordBan({ site, exits: rooms.exits, exit, session, rule, now, until });
-  if (counts) changed();
+  if (counts) {
+    rooms.sites.hasBans(site);
+    changed();
+  }
   const left = isBound(session) && !making ? banLeft(session, site, now) : 0;
   return {
     retryAfterMs: left > 0 ? retryAfter(left) : outlook(rooms, ask, making ? undefined : hit.session),
@@ -117,9 +126,10 @@ const closeSession = (rooms: Rooms, account: string, id: string): boolean => {
 };
 
 export const openMemoryStore = (options: MemoryOptions): Store => {
-  const changed = (): void => {};
-  const rooms = furnish(options, changed);
-  const { clock, settings } = options;
+  const { clock, settings, file, report = () => undefined } = options;
+  const keeper = file === undefined ? NO_KEEPER : makeKeeper({ file, clock, report, text: () => snapshot(rooms) });
+  const rooms = furnish(options, keeper);
+  if (file !== undefined) restoreFile(rooms, file, report);
   return {
     admit: (ask, overloaded) => admit(rooms, ask, overloaded),
     retry: (wish) => retry(rooms, wish),
@@ -129,7 +139,7 @@ export const openMemoryStore = (options: MemoryOptions): Store => {
       if (site && waitsFor !== undefined) countOut(site, paceOf(site, ask.account), waitsFor);
     },
     leave: (leaving) => leave(rooms, leaving),
-    ban: (hit) => ban(rooms, hit, changed),
+    ban: (hit) => ban(rooms, hit, keeper.changed),
     outlook: (ask, session) => outlook(rooms, ask, session),
     fail: (upstreamId) => {
       const now = clock.now();
@@ -145,6 +155,6 @@ export const openMemoryStore = (options: MemoryOptions): Store => {
     openSession: (account, max, region) => openSession(rooms, account, max, region),
     listSessions: (account) => listSessions(rooms, account),
     closeSession: (account, id) => closeSession(rooms, account, id),
-    close: async () => {},
+    close: () => keeper.close(),
   };
 };

@@ -56,7 +56,19 @@ export const trim = <T>(map: Map<string, T>, isPast: (value: T) => boolean): voi
   }
 };
 
-export const makeSessionBook = (random: () => number, idleMs: () => number, changed: () => void): SessionBook => {
+/** Told of what a restart must not forget. */
+export interface Changes {
+  /** Something is new or gone. */
+  changed(): void;
+  /** Only a time of last use moved. */
+  touched(): void;
+}
+
+export const makeSessionBook = (
+  random: () => number,
+  idleMs: () => number,
+  { changed, touched }: Changes,
+): SessionBook => {
   const shelves = new Map<string, Shelf>();
   const ids = new Set<string>();
   const idle = makeChain<Session>();
@@ -158,6 +170,7 @@ export const makeSessionBook = (random: () => number, idleMs: () => number, chan
     enter: (session) => {
       session.running++;
       idle.remove(session);
+      touched();
     },
     leave: (session, now) => {
       session.running--;
@@ -165,6 +178,7 @@ export const makeSessionBook = (random: () => number, idleMs: () => number, chan
       if (session.running > 0) return;
       if (session.exit === undefined) end(session);
       else idle.append(session);
+      touched();
     },
     end,
     live: (account, now) => {

@@ -225,11 +225,30 @@ const depart = (site: Site, id: string, { readyAt, bannedUntil }: Limits, now: n
 /** Puts limits back on an upstream that is configured again. */
 const comeBack = (site: Site, id: string, limits: Limits, now: number): void => {
   const exit = site.roster.byId.get(id);
-  if (!exit) return depart(site, id, limits, now);
+  if (!exit) {
+    depart(site, id, limits, now);
+    return;
+  }
   const use = useOf(site, exit, now);
   use.readyAt = limits.readyAt;
   use.bannedUntil = limits.bannedUntil;
   resettle(use, now);
+};
+
+/** Sets a ban remembered from before a restart, whether or not the upstream is configured now. */
+export const restoreBan = (site: Site, id: string, until: number, now: number): void => {
+  comeBack(site, id, { readyAt: 0, bannedUntil: until }, now);
+  site.keepUntil = Math.max(site.keepUntil, until);
+};
+
+/** Upstream ids banned for the website, with the end of each ban. */
+export const bansOf = (site: Site, now: number): [id: string, until: number][] => {
+  const found: [string, number][] = [];
+  for (const [id, limits] of site.departed ?? []) if (limits.bannedUntil > now) found.push([id, limits.bannedUntil]);
+  for (const group of site.groups) {
+    for (const use of group.barred) if (use.bannedUntil > now) found.push([use.exit.id, use.bannedUntil]);
+  }
+  return found;
 };
 
 /** Follows a replaced pool: upstreams that stayed keep `R`, `B` and, unless their weight changed, their place. */

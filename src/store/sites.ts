@@ -6,7 +6,10 @@ export interface Sites {
   /** The website's state, made or brought up to the roster when needed. */
   get(website: string, roster: Roster, now: number): Site;
   known(website: string): Site | undefined;
-  values(): IterableIterator<Site>;
+  /** Notes that the website has bans. */
+  hasBans(site: Site): void;
+  /** Websites with bans that are not over. */
+  withBans(now: number): Site[];
   count(): number;
 }
 
@@ -18,7 +21,13 @@ const SWEEP_STEPS = 2;
 
 export const makeSites = (random: () => number): Sites => {
   const sites = new Map<string, Site>();
+  const banned = new Set<Site>();
   let sweeper = sites.values();
+
+  const drop = (site: Site): void => {
+    sites.delete(site.website);
+    banned.delete(site);
+  };
 
   const sweep = (now: number): void => {
     for (let i = 0; i < SWEEP_STEPS; i++) {
@@ -28,7 +37,7 @@ export const makeSites = (random: () => number): Sites => {
         return;
       }
       const site = next.value;
-      if (site.waiting === 0 && site.keepUntil + IDLE_MS < now) sites.delete(site.website);
+      if (site.waiting === 0 && site.keepUntil + IDLE_MS < now) drop(site);
     }
   };
 
@@ -44,7 +53,13 @@ export const makeSites = (random: () => number): Sites => {
       return site;
     },
     known: (website) => sites.get(website),
-    values: () => sites.values(),
+    hasBans: (site) => {
+      banned.add(site);
+    },
+    withBans: (now) => {
+      for (const site of banned) if (site.keepUntil <= now) banned.delete(site);
+      return [...banned];
+    },
     count: () => sites.size,
   };
 };

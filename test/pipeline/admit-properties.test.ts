@@ -109,7 +109,10 @@ const makeLife = (seed: number) => {
   const start = (guest: Guest, begin: () => Turn | undefined | Promise<Turn | undefined>): void => {
     try {
       const result = begin();
-      if (!(result instanceof Promise)) return got(guest, result);
+      if (!(result instanceof Promise)) {
+        got(guest, result);
+        return;
+      }
       guest.waiting = true;
       result.then(
         (turn) => got(guest, turn),
@@ -184,7 +187,7 @@ const makeLife = (seed: number) => {
     },
     close: ({ account }: { account: number }) => {
       const id = known.get(`a${account}`)?.pop();
-      if (id) gate.sessions.close(`a${account}`, id);
+      if (id) expect(gate.sessions.close(`a${account}`, id)).toBeTypeOf('boolean');
     },
     pass: () => undefined,
     reload: ({ count }: { count: number }) => {

@@ -186,7 +186,7 @@ describe.each([
     await bench.clock.advance(2_500);
     expect(entries.map((entry) => entry.at)).toEqual([0, 1_000, 2_000, 2_500, 2_500]);
     expect(conditionOf(entries[3] as Entry)).toBe('serverbusy');
-    expect((entries[3]?.error as Refusal).detail.retryAfterMs).toBeGreaterThanOrEqual(1_000);
+    expect(((entries[3] as Entry).error as Refusal).detail.retryAfterMs).toBeGreaterThanOrEqual(1_000);
     expect(bench.gate.load()).toEqual({ outstanding: 3, waiting: 0 });
     for (const entry of entries.slice(0, 3)) leave(bench, entry);
     expect(bench.gate.load().outstanding).toBe(0);
