@@ -33,7 +33,7 @@ const retryAfterOf = (refusal: Refusal): string => {
 /** One ASCII line of at most 200 characters, no line break (E-02). */
 export const errorLine = (message: string, subject: string): string =>
   message
-    .replace('<>', subject)
+    .replace('<>', () => subject)
     .replace(/[^\x20-\x7e]/g, '')
     .slice(0, 200);
 
