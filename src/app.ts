@@ -38,6 +38,8 @@ export interface AppParts {
   readonly say: Say;
   readonly version: string;
   readonly clock?: Clock;
+  /** TLS ticket keys shared with other processes on the same port; random when absent. */
+  readonly ticketKeys?: Buffer;
 }
 
 export interface App {
@@ -59,7 +61,7 @@ const HANDSHAKE_MS = 30_000;
 export const startApp = async (first: Settings, parts: AppParts): Promise<App> => {
   const { ledger, version, clock = realClock } = parts;
   mkdirSync(first.data, { recursive: true, mode: 0o700 });
-  const authority = openAuthority(first.certificates);
+  const authority = openAuthority(first.certificates, parts.ticketKeys ? { ticketKeys: parts.ticketKeys } : {});
   for (const warning of authority.warnings) parts.say.warn(warning);
 
   let draining = false;
@@ -74,6 +76,7 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
 
   const store = openStore({
     location: first.store,
+    data: first.data,
     clock,
     random: Math.random,
     pool: () => current.pool,
@@ -175,7 +178,7 @@ const everyAddressOf = async (nodes: readonly HostPort[]): Promise<HostPort[]> =
 const ANYWHERE = new Set(['0.0.0.0', '::']);
 
 /** How clients are told to reach this proxy: its first public name, else where it listens. */
-const shownAddress = ({ listen }: Settings, boundPort = listen.port): string => {
+export const shownAddress = ({ listen }: Settings, boundPort = listen.port): string => {
   const [name = ANYWHERE.has(listen.host) ? '127.0.0.1' : listen.host] = listen.names;
   return hostAndPort(name, boundPort);
 };

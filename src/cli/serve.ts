@@ -1,12 +1,14 @@
 /** The `serve` sub-command: one process from its first line of output to its exit. */
 import { unwatchFile, watchFile } from 'node:fs';
 import { resolve } from 'node:path';
-import { type App, startApp } from '../app.ts';
+import { type App, shownAddress, startApp } from '../app.ts';
 import { withFirstKey } from '../config/first-key.ts';
 import { configFile, type LoadOptions, loadSettings } from '../config/load.ts';
+import { openAuthority } from '../inbound/authority.ts';
 import type { Settings } from '../model/settings.ts';
 import { makeLogLedger } from '../observe/ledger.ts';
 import { type Log, openLog } from '../observe/log.ts';
+import { isWorker, runWorkers, sharedTicketKeys } from './workers.ts';
 
 export interface ServeOptions extends Pick<LoadOptions, 'env' | 'cwd'> {
   readonly config: string | undefined;
@@ -17,12 +19,13 @@ export interface ServeOptions extends Pick<LoadOptions, 'env' | 'cwd'> {
 
 const WATCH_MS = 2_000;
 
+type Load = () => { settings: Settings | undefined; errors: readonly string[] };
+
 /** Resolves to the exit status when the process is to end. */
 export const serve = async (options: ServeOptions): Promise<number> => {
-  const { config, env, cwd, version, out, err } = options;
+  const { config, env, cwd, err } = options;
   const where = configFile(config, env);
-  const load = (): { settings: Settings | undefined; errors: readonly string[] } =>
-    loadSettings({ ...where, env, cwd });
+  const load: Load = () => loadSettings({ ...where, env, cwd });
   const loaded = load();
   if (!loaded.settings) {
     for (const line of loaded.errors) err(line);
@@ -32,17 +35,55 @@ export const serve = async (options: ServeOptions): Promise<number> => {
   try {
     const { settings, kept } = withFirstKey(loaded.settings);
     log = openLog({ level: settings.log.level });
-    const app = await startApp(settings, { ledger: makeLogLedger(log), say: log, version });
-    if (kept?.made) for (const line of firstKeyLines(kept.key, kept.file, app.reachedAt)) out(line);
-    log.info(`listening on ${app.address.address}:${app.address.port}`, { version });
-    const status = await untilStopped(app, log, () => reload(app, log as Log, load), resolve(cwd, where.file));
-    log.close();
-    return status;
+    const announce = (address: string): void => {
+      if (kept?.made) for (const line of firstKeyLines(kept.key, kept.file, address)) options.out(line);
+    };
+    return settings.workers > 1 && !isWorker()
+      ? await servePrimary(settings, log, options, announce)
+      : await serveHere(settings, log, options, load, resolve(cwd, where.file), announce);
   } catch (error) {
-    log?.close();
     err(`crawlgate: ${startProblem(error)}`);
     return 1;
+  } finally {
+    log?.close();
   }
+};
+
+/** The primary makes what workers share, the CA first of all, and serves nothing itself. */
+const servePrimary = (
+  settings: Settings,
+  log: Log,
+  { version }: ServeOptions,
+  announce: (address: string) => void,
+): Promise<number> => {
+  openAuthority(settings.certificates);
+  const { host, port } = settings.listen;
+  return runWorkers({
+    count: settings.workers,
+    log,
+    onReady() {
+      announce(shownAddress(settings, port));
+      log.info(`listening on ${host}:${port} with ${settings.workers} workers`, { version });
+    },
+  });
+};
+
+const serveHere = async (
+  settings: Settings,
+  log: Log,
+  { version, env }: ServeOptions,
+  load: Load,
+  file: string,
+  announce: (address: string) => void,
+): Promise<number> => {
+  const ticketKeys = sharedTicketKeys(env);
+  const ledger = makeLogLedger(log);
+  const app = await startApp(settings, { ledger, say: log, version, ...(ticketKeys && { ticketKeys }) });
+  announce(app.reachedAt);
+  // In a worker it is the primary that says so, once.
+  const level = isWorker() ? 'debug' : 'info';
+  log[level](`listening on ${app.address.address}:${app.address.port}`, { version });
+  return untilStopped(app, log, () => reload(app, log, load), file);
 };
 
 const firstKeyLines = (key: string, file: string, address: string): string[] => [
