@@ -25,7 +25,7 @@ export interface Entrance {
 /** Where a request line points. */
 export type Place =
   | { readonly kind: 'endpoint'; readonly url: string }
-  | { readonly kind: 'target'; readonly target: Target; readonly path: string }
+  | { readonly kind: 'target'; readonly target: Target; readonly path: string; readonly absolute: boolean }
   | { readonly kind: 'nowhere'; readonly reason: string };
 
 const nowhere = (reason: string): Place => ({ kind: 'nowhere', reason });
@@ -35,7 +35,7 @@ export const locate = (url: string, link: Link, own: Entrance['own']): Place => 
   const { tunnel } = link;
   if (url.charCodeAt(0) === 0x2f || url === '*') {
     if (!tunnel || own(tunnel.host, tunnel.port)) return { kind: 'endpoint', url };
-    return { kind: 'target', target: tunnelTarget(tunnel, link.secure), path: url };
+    return { kind: 'target', target: tunnelTarget(tunnel, link.secure), path: url, absolute: false };
   }
   const absolute = parseAbsolute(url);
   if (absolute === undefined) return nowhere('unreadable URL');
@@ -44,7 +44,7 @@ export const locate = (url: string, link: Link, own: Entrance['own']): Place => 
   const target = makeTarget(absolute.scheme, absolute.host, absolute.port);
   if (tunnel && target.authority !== tunnelTarget(tunnel, link.secure).authority)
     return nowhere('URL of another tunnel');
-  return { kind: 'target', target, path: absolute.path };
+  return { kind: 'target', target, path: absolute.path, absolute: true };
 };
 
 /** One target a tunnel: every request inside goes to the same place. */
@@ -163,11 +163,12 @@ const withHost = (headers: HeaderList, authority: string): HeaderList => {
   return copy;
 };
 
-/** End-to-end headers of a request for a place; in a tunnel the client's own `Host` stays as it is. */
-export const endToEnd = (headers: HeaderList, place: Place, link: Link): Forwarded => {
+/** End-to-end headers of a request for a place: an absolute URL outranks `Host` (A11), else the client's own stays as it is. */
+export const endToEnd = (headers: HeaderList, place: Place): Forwarded => {
   const authority = place.kind === 'target' ? place.target.authority : '';
   const forwarded = forwardedHeaders(headers, authority);
   const { host } = forwarded;
-  if (!link.tunnel || host === undefined || host === authority || !parseAuthority(host, 0)) return forwarded;
+  if (place.kind !== 'target' || place.absolute || host === undefined || host === authority || !parseAuthority(host, 0))
+    return forwarded;
   return { ...forwarded, headers: withHost(forwarded.headers, host) as string[] };
 };

@@ -1,4 +1,5 @@
 /** What this proxy knows of a client's connection: the tunnel it is in and the requests running on it. */
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { Gone } from '../model/errors.ts';
 import type { Tunnel } from '../model/job.ts';
@@ -13,12 +14,14 @@ export interface Link {
   readonly servername: string | undefined;
   /** Address of the client, for the log and for slowing down guesses of keys. */
   readonly remote: string;
-  /** A malformed request was answered: nothing more is read from this connection. */
+  /** Something malformed came: no request behind it is served, and the connection closes after the answers before it. */
   closing: boolean;
   /** TLS runs on this connection: requests are on the link of its inside. */
   delegated: boolean;
   /** Stop buttons of the requests running now: one, or several when the client pipelines. */
   readonly running: Set<StopButton>;
+  /** The request that arrived last: bytes that are no request belong to its body while that is incomplete. */
+  last: { readonly request: IncomingMessage; readonly stop: StopButton } | undefined;
 }
 
 const links = new WeakMap<Socket, Link>();
@@ -38,6 +41,7 @@ export const attachLink = (
     closing: false,
     delegated: false,
     running: new Set(),
+    last: undefined,
   };
   links.set(socket, link);
   const leave = (): void => {
@@ -63,4 +67,26 @@ export const delegateLink = (socket: Socket): void => {
 export const isIdle = (socket: Socket): boolean => {
   const link = links.get(socket);
   return link === undefined || (!link.delegated && link.running.size === 0);
+};
+
+/** How long a client may take to close its side after its last answer was written. */
+const LINGER_MS = 2_000;
+
+/**
+ * Ends our side and drops what still comes until the client has closed too. Closing at once with bytes unread would make
+ * the kernel send a reset, which takes the answer away from a client that has not read it yet.
+ */
+export const linger = (socket: Socket): void => {
+  if (socket.destroyed) return;
+  linkOf(socket).closing = true;
+  socket.end(() => {
+    const deadline = setTimeout(() => socket.destroy(), LINGER_MS);
+    socket.once('close', () => clearTimeout(deadline));
+  });
+  socket.resume();
+};
+
+/** Makes Node linger where it would close at once after the last answer. */
+export const lingerAtEnd = (socket: Socket): void => {
+  socket.destroySoon = () => linger(socket);
 };

@@ -68,7 +68,7 @@ export const makeListener = (options: ListenerOptions, hooks: Hooks): Listener =
     requestTimeout: 0,
     headersTimeout: options.headMs,
     keepAliveTimeout: options.idleMs,
-    connectionsCheckingInterval: 5_000,
+    connectionsCheckingInterval: Math.min(5_000, options.headMs),
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: 60_000,

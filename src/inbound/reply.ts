@@ -1,7 +1,9 @@
 /** Writes answers to clients: the only place that writes a status. */
 import type { ServerResponse } from 'node:http';
+import { TLSSocket } from 'node:tls';
 import { Gone, Refusal } from '../model/errors.ts';
 import type { BodySource, Clock, Delivery, Reply, ReplyHead, Stop, Timer } from '../pipeline/ports.ts';
+import { lingerAtEnd } from './link.ts';
 
 /** A head and body in one write for connections that are not, or no longer, in Node's hands. */
 export const rawAnswer = (head: ReplyHead, body: string, close: boolean): string => {
@@ -17,7 +19,10 @@ export const makeReply = (response: ServerResponse, clock: Clock, closing: () =>
 
   const writeHead = (head: ReplyHead, more: readonly string[]): void => {
     const headers = more.length === 0 ? (head.headers as string[]) : [...head.headers, ...more];
-    if (closing()) headers.push('Connection', 'close', 'Proxy-Connection', 'close');
+    if (closing() || !response.shouldKeepAlive) {
+      headers.push('Connection', 'close', 'Proxy-Connection', 'close');
+      if (!response.req.complete) lingerAtEnd(response.req.socket);
+    }
     response.writeHead(head.status, head.reason, headers);
   };
 
@@ -46,6 +51,19 @@ interface Pouring {
   readonly maxBytes: number;
 }
 
+/** HTTP/1.0 has no other sign of an incomplete body than a reset (E-10). */
+const cutOff = (response: ServerResponse): void => {
+  const { httpVersion, socket } = response.req;
+  if (httpVersion === '1.0' && !(socket instanceof TLSSocket)) socket.resetAndDestroy();
+  else response.destroy();
+};
+
+/** The last bytes are on their way to a client that may never take them. */
+const closeUnlessRead = (response: ServerResponse, clock: Clock): void => {
+  const stall = clock.after(CLIENT_STALL_MS, () => response.destroy());
+  response.once('close', () => stall.cancel());
+};
+
 /** Moves a body into a response with backpressure; a body that breaks cuts the connection (E-10). */
 const pour = ({ response, clock, body, stop, maxBytes }: Pouring, done: (delivery: Delivery) => void): void => {
   let bytes = 0;
@@ -57,7 +75,8 @@ const pour = ({ response, clock, body, stop, maxBytes }: Pouring, done: (deliver
     stall?.cancel();
     stop.listen(undefined);
     response.removeListener('drain', onDrain);
-    if (failure) response.destroy();
+    if (failure) cutOff(response);
+    else if (response.writableLength > 0) closeUnlessRead(response, clock);
     done({ bytes, failure });
   };
   const cut = (reason: Error): void => {

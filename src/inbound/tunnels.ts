@@ -8,7 +8,8 @@ import { countOf, type HeaderList, lastValue } from '../model/headers.ts';
 import type { Account, NameSuffix, Tunnel } from '../model/job.ts';
 import { parseAuthority } from '../policy/route.ts';
 import type { ContextReady } from './authority.ts';
-import { attachLink, delegateLink } from './link.ts';
+import { WRONG_KEY } from './intake.ts';
+import { attachLink, delegateLink, type Link, linkOf } from './link.ts';
 
 export interface TunnelPorts {
   authenticate(value: string | undefined): { account: Account; suffix: NameSuffix } | undefined;
@@ -16,8 +17,8 @@ export interface TunnelPorts {
   whenReady(host: string, sni: string | undefined, done: ContextReady): void;
   /** Serves the inside of a tunnel as HTTP. */
   feed(socket: Socket): void;
-  /** Writes a refusal of a CONNECT; the connection may carry another one after a 407. */
-  refuse(socket: Socket, refusal: Refusal, remote: string, keep: boolean): void;
+  /** Writes a refusal of a CONNECT and then closes, or calls `goOn`: the connection may carry another one after a 407. */
+  refuse(socket: Socket, refusal: Refusal, goOn: (() => void) | undefined): void;
   readonly alpn: readonly string[];
   /** For a first byte, and then for the handshake. */
   readonly handshakeMs: number;
@@ -29,19 +30,22 @@ const TLS_RECORD = 0x16;
 
 export const makeTunnels = (ports: TunnelPorts) => {
   const onConnect = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
-    // Whatever happens to this socket from here on, it is destroyed, never thrown about.
-    socket.on('error', () => socket.destroy());
-    const remote = socket.remoteAddress ?? '';
+    ownErrors(socket);
+    const link = linkOf(socket);
+    if (isBusy(link)) {
+      link.closing = true;
+      socket.resume();
+      return;
+    }
     try {
-      const tunnel = readConnect(request, ports.authenticate);
+      const tunnel = readConnect(request, link, ports.authenticate);
       socket.write(ESTABLISHED);
       if (head.length > 0) socket.unshift(head);
       sniff(socket, tunnel);
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       const keep = error.condition === 'bad_auth' && head.length === 0 && request.httpVersion === '1.1';
-      ports.refuse(socket, error, remote, keep);
-      if (keep) ports.feed(relink(socket));
+      ports.refuse(socket, error, keep ? () => ports.feed(socket) : undefined);
     }
   };
 
@@ -101,14 +105,20 @@ export const makeTunnels = (ports: TunnelPorts) => {
   return { onConnect };
 };
 
-/** A connection whose CONNECT was refused starts over as a plain client connection. */
-const relink = (socket: Socket): Socket => {
-  attachLink(socket, undefined, false, undefined);
-  return socket;
+function giveUp(this: Socket): void {
+  this.destroy();
+}
+
+/** Whatever happens to this socket from here on, it is destroyed, never thrown about. */
+const ownErrors = (socket: Socket): void => {
+  if (!socket.listeners('error').includes(giveUp)) socket.on('error', giveUp);
 };
 
+/** A CONNECT behind requests still being answered cannot be answered in order: their answers are the connection's last. */
+const isBusy = ({ closing, running }: Link): boolean => closing || running.size > 0;
+
 /** T-04 to T-06, U-05, U-06: refuses only what cannot be read and who is not known. */
-const readConnect = (request: IncomingMessage, authenticate: TunnelPorts['authenticate']): Tunnel => {
+const readConnect = (request: IncomingMessage, link: Link, authenticate: TunnelPorts['authenticate']): Tunnel => {
   const headers = request.rawHeaders;
   const version = request.httpVersion;
   if (version !== '1.1' && version !== '1.0') throw new Refusal('invalid_request', { reason: `HTTP ${version}` });
@@ -116,8 +126,10 @@ const readConnect = (request: IncomingMessage, authenticate: TunnelPorts['authen
   if (countOf(headers, 'content-length') + countOf(headers, 'transfer-encoding') > 0) {
     throw new Refusal('invalid_request', { reason: 'CONNECT with a body' });
   }
-  const known = authenticate(lastValue(headers, 'proxy-authorization'));
-  if (!known) throw new Refusal('bad_auth');
+  if (link.tunnel) throw new Refusal('invalid_request', { reason: 'CONNECT in a tunnel' });
+  const key = lastValue(headers, 'proxy-authorization');
+  const known = authenticate(key);
+  if (!known) throw new Refusal('bad_auth', { reason: key === undefined ? 'no key' : WRONG_KEY });
   const authority = parseAuthority(request.url ?? '', undefined);
   if (!authority) throw new Refusal('invalid_request', { reason: 'CONNECT without a readable host:port' });
   return {
