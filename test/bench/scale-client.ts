@@ -35,6 +35,7 @@ export interface ScaleAnswer {
 
 const STEP_MS = 60_000;
 const kept: Socket[] = [];
+let answered = 0;
 let setup: ScaleSetup = { port: 0, ca: '' };
 let secureContext: SecureContext | undefined;
 
@@ -102,7 +103,9 @@ const many = async (count: number, atOnce: number, task: (n: number) => Promise<
 const hold = (host: string) => async (): Promise<void> => {
   const socket = await dial();
   socket.setTimeout(0);
-  socket.on('data', () => undefined);
+  socket.on('data', () => {
+    answered++;
+  });
   socket.write(`GET http://${host}/1k HTTP/1.1\r\nHost: ${host}\r\n${credentials}\r\n`);
   kept.push(socket);
 };
@@ -125,8 +128,10 @@ const slow = async (bytesPerSecond: number, seconds: number): Promise<ScaleAnswe
   return { done: bytes, failed: 0, firstError: undefined, tookMs: performance.now() - begun };
 };
 
+/** Tells how many connections were open and without an answer to a held request. */
 const drop = (): ScaleAnswer => {
-  const count = kept.length;
+  const count = kept.length - answered;
+  answered = 0;
   for (const socket of kept.splice(0)) socket.on('error', () => undefined).destroy();
   return { done: count, failed: 0, firstError: undefined, tookMs: 0 };
 };

@@ -1,18 +1,20 @@
 /** `npm run bench -- --scale`: memory with many hosts, tunnels and held requests, the event loop under new hosts, a slow client. */
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { folder, forkRole } from './children.ts';
+import { folder, forkRole, type Running } from './children.ts';
 import { crawlgateAt } from './peers/crawlgate.ts';
 import { usageOf } from './proc.ts';
 import { MANY_HOSTS } from './protocol.ts';
 import { machineText, table } from './report.ts';
 import type { ScaleAnswer, ScaleOrder } from './scale-client.ts';
-import { setStage } from './stage.ts';
+import { type BenchStage, setStage } from './stage.ts';
 
 const MB = 1_048_576;
 const HELD_HOST = `held.${MANY_HOSTS}`;
+/** No more than a few are let go while the others are counted. */
+const HELD_DELAY = '150ms';
 const ORDER_MS = 300_000;
 /** Buffers and timers of finished work are given back within this time. */
 const REST_MS = 4000;
@@ -69,10 +71,6 @@ const rested = async (bench: Bench): Promise<number> => {
 };
 
 const newHosts = async (bench: Bench): Promise<Row[]> => {
-  must(
-    'warm',
-    await ask(bench.client, { type: 'tunnels', first: 900_000, count: 200, atOnce: 20, request: true, keep: false }),
-  );
   await bench.delays();
   const order: ScaleOrder = { type: 'tunnels', first: 0, count: 1000, atOnce: 1000, request: true, keep: false };
   const { tookMs } = must('new hosts', await ask(bench.client, order));
@@ -108,7 +106,8 @@ const heldRequests = async (bench: Bench, count: number): Promise<Row[]> => {
   const base = await rested(bench);
   must('held', await ask(bench.client, { type: 'hold', count, host: HELD_HOST }));
   const each = ((await rested(bench)) - base) / count / 1024;
-  await ask(bench.client, { type: 'drop' });
+  const { done } = await ask(bench.client, { type: 'drop' });
+  if (done < count * 0.9) throw new Error(`only ${done} of ${count} requests were still held`);
   return [[`${count} held requests: memory above base, each`, 'under 20 KB', `${each.toFixed(1)} KB`, each < 20]];
 };
 
@@ -134,47 +133,62 @@ const slowClient = async (bench: Bench, seconds: number): Promise<Row[]> => {
   ];
 };
 
-/** Runs them one after the other on one crawlgate process and returns the table. */
+type Measure = (bench: Bench) => Promise<Row[]>;
+
+/** One measurement on a proxy of its own, so that none inherits the memory of another. */
+const onFreshProxy = async (stage: BenchStage, figuresFile: string, measure: Measure): Promise<Row[]> => {
+  const peer = crawlgateAt({
+    upstreams: [{ url: `http://127.0.0.1:${stage.origin.plain}` }],
+    websites: { [HELD_HOST]: { siteDelay: HELD_DELAY } },
+  });
+  const absent = peer.absent();
+  if (absent !== undefined) throw new Error(absent);
+  const { running, port, ca = '' } = await peer.start(stage);
+  const client = forkRole('scale-client.ts');
+  client.send({ port, ca });
+  const warm: ScaleOrder = { type: 'tunnels', first: 900_000, count: 300, atOnce: 20, request: true, keep: false };
+  must('warming up', await ask(client, warm));
+  try {
+    return await measure({
+      client,
+      rss: () => usageOf(running.pid).residentBytes,
+      delays: () => readDelays(running, figuresFile),
+    });
+  } finally {
+    client.disconnect();
+    await running.stop(2000);
+  }
+};
+
+const readDelays = async (running: Running, figuresFile: string): Promise<Delays> => {
+  writeFileSync(figuresFile, '');
+  process.kill(running.pid, 'SIGUSR2');
+  for (let left = 200; left > 0; left--) {
+    await sleep(50);
+    const text = readFileSync(figuresFile, 'utf8');
+    if (text.endsWith('}')) return JSON.parse(text) as Delays;
+  }
+  throw new Error(`the proxy does not answer its probe: ${running.complaint()}`);
+};
+
+/** Runs them one after the other and returns the table. */
 export const measureScale = async (quick: boolean): Promise<string> => {
   const probeFile = join(folder, 'probe.mjs');
   const figuresFile = join(folder, 'delays.json');
   writeFileSync(probeFile, PROBE(figuresFile));
   const stage = await setStage(['--expose-gc', '--import', probeFile]);
-  const peer = crawlgateAt({
-    upstreams: [{ url: `http://127.0.0.1:${stage.origin.plain}` }],
-    websites: { [HELD_HOST]: { siteDelay: '150ms' } },
-  });
-  const absent = peer.absent();
-  if (absent !== undefined) throw new Error(absent);
-  const started = await peer.start(stage);
-  const client = forkRole('scale-client.ts');
-  client.send({ port: started.port, ca: started.ca ?? '' });
-  const { pid } = started.running;
-  const bench: Bench = {
-    client,
-    rss: () => usageOf(pid).residentBytes,
-    async delays() {
-      writeFileSync(figuresFile, '');
-      process.kill(pid, 'SIGUSR2');
-      for (let left = 100; left > 0; left--) {
-        await sleep(50);
-        const text = existsSync(figuresFile) ? readFileSync(figuresFile, 'utf8') : '';
-        if (text.endsWith('}')) return JSON.parse(text) as Delays;
-      }
-      throw new Error(`the proxy does not answer its probe: ${started.running.complaint()}`);
-    },
-  };
   const share = quick ? 5 : 1;
-  const rows: Row[] = [
-    ...(await newHosts(bench)),
-    ...(await visitedHosts(bench)),
-    ...(await idleTunnels(bench, 10_000 / share)),
-    ...(await heldRequests(bench, 5000 / share)),
-    ...(await slowClient(bench, 60 / share)),
+  const measures: Measure[] = [
+    newHosts,
+    visitedHosts,
+    (bench) => idleTunnels(bench, 10_000 / share),
+    (bench) => heldRequests(bench, 5000 / share),
+    (bench) => slowClient(bench, 60 / share),
   ];
-  client.disconnect();
+  const rows: Row[] = [];
+  for (const measure of measures) rows.push(...(await onFreshProxy(stage, figuresFile, measure)));
   return [
-    `Measured ${new Date().toISOString().slice(0, 10)} on ${machineText()}, Node ${process.version}; RSS of the whole process after garbage collection.`,
+    `Measured ${new Date().toISOString().slice(0, 10)} on ${machineText()}, Node ${process.version}; a fresh process each, RSS after garbage collection.`,
     table([
       ['crawlgate', 'goal', 'measured', ''],
       ...rows.map(([what, goal, measured, fine]) => [what, goal, measured, fine ? 'reached' : 'not reached']),

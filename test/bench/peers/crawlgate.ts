@@ -63,9 +63,9 @@ const crawlgate = (name: string, what: string, setUp: (stage: Stage) => Setup, r
     notBuilt() ?? (redis && which('redis-server') === undefined ? 'redis-server is not installed' : undefined),
   version: versionText,
   async start(stage) {
-    const home = join(folder, name);
-    mkdirSync(home);
     const [port, adminPort] = [await freePort(), await freePort()];
+    const home = join(folder, `${name}-${port}`);
+    mkdirSync(home);
     const store = redis ? await startRedis() : undefined;
     const file = join(home, 'crawlgate.yaml');
     const setup = { ...setUp(stage), ...(store ? { store: store.url } : {}) };
