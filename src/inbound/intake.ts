@@ -42,8 +42,7 @@ export const locate = (url: string, link: Link, own: Entrance['own']): Place => 
   if (absolute === 'bad_scheme') return nowhere('scheme other than http and https');
   if (own(absolute.host, absolute.port)) return { kind: 'endpoint', url: absolute.path };
   const target = makeTarget(absolute.scheme, absolute.host, absolute.port);
-  if (tunnel && target.authority !== tunnelTarget(tunnel, link.secure).authority)
-    return nowhere('URL of another tunnel');
+  if (tunnel && !isSamePlace(target, tunnelTarget(tunnel, link.secure))) return nowhere('URL of another tunnel');
   return { kind: 'target', target, path: absolute.path, absolute: true };
 };
 
@@ -57,6 +56,10 @@ const tunnelTarget = (tunnel: Tunnel, secure: boolean): Target => {
   tunnelTargets.set(tunnel, target);
   return target;
 };
+
+/** Scheme and all: `http://` in a tunnel with TLS would leave the protection its client sees. */
+const isSamePlace = (one: Target, other: Target): boolean =>
+  one.host === other.host && one.port === other.port && one.scheme === other.scheme;
 
 const MAX_FIELDS = 2000;
 

@@ -110,4 +110,6 @@ const pour = ({ response, clock, body, stop, maxBytes }: Pouring, done: (deliver
     },
     fail: finish,
   });
+  // Node keeps the head back for the first bytes of the body, which may be long in coming.
+  if (bytes === 0 && !over) response.flushHeaders();
 };

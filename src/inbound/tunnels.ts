@@ -52,8 +52,10 @@ export const makeTunnels = (ports: TunnelPorts) => {
   /** The first byte decides: a TLS record or plain HTTP, as browsers send for `ws://` (T-10). */
   const sniff = (socket: Socket, tunnel: Tunnel): void => {
     socket.setTimeout(ports.idleMs, () => socket.destroy());
+    socket.once('end', giveUp);
     socket.once('data', (first: Buffer) => {
       socket.pause();
+      socket.removeListener('end', giveUp);
       socket.setTimeout(0);
       socket.removeAllListeners('timeout');
       socket.unshift(first);
@@ -89,13 +91,15 @@ export const makeTunnels = (ports: TunnelPorts) => {
       },
     });
     const deadline = setTimeout(() => secure.destroy(), ports.handshakeMs);
-    secure.on('error', () => secure.destroy());
+    secure.on('error', giveUp);
+    secure.once('end', giveUp);
     secure.once('close', () => {
       clearTimeout(deadline);
       socket.destroy();
     });
     secure.once('secure', () => {
       clearTimeout(deadline);
+      secure.removeListener('end', giveUp);
       const sni = secure.servername;
       attachLink(secure, tunnel, true, sni && sni.toLowerCase() !== tunnel.host ? sni : undefined);
       ports.feed(secure);
