@@ -47,13 +47,13 @@ const routeOf = (rooms: Rooms, step: Step, spent: Spent | undefined): Way | Refu
 /** Dispatches; a session asked for comes into being here (H-07, S-13). */
 const go = (rooms: Rooms, step: Step, way: Way): Granted | undefined => {
   const { site, pace, ask, making, now } = step;
-  const { use } = way;
-  if (!use || pace.readyAt > now) return undefined;
-  if (ask.session === undefined || way.session) return dispatch(site, pace, ask, use, way.session, false, now);
-  if (making) return dispatch(site, pace, ask, use, step.session, true, now);
-  const session = step.session ?? rooms.book.make(ask.account, nameOf(ask), use.exit, now);
-  rooms.book.bind(session, use.exit);
-  return dispatch(site, pace, ask, use, session, true, now);
+  const { exit } = way;
+  if (!exit || pace.readyAt > now) return undefined;
+  if (ask.session === undefined || way.session) return dispatch(site, pace, ask, exit, way.session, false, now);
+  if (making) return dispatch(site, pace, ask, exit, step.session, true, now);
+  const session = step.session ?? rooms.book.make(ask.account, nameOf(ask), exit, now);
+  rooms.book.bind(session, exit);
+  return dispatch(site, pace, ask, exit, session, true, now);
 };
 
 const hold = (rooms: Rooms, step: Step, way: Way, delayMs: number): Admission => {
@@ -93,7 +93,6 @@ export const admit = (rooms: Rooms, ask: Ask, overloaded: boolean): Admission =>
   if (way.kind === 'refused') return way;
   const delayMs = delayOf(way, site, pace, rooms.exits, ask, now);
   if (delayMs >= rooms.settings().hardLimitMs) return refused('serverbusy', shownId(session), delayMs, delayMs);
-  site.keepUntil = Math.max(site.keepUntil, now);
   rooms.seats.set(ask.account, seats + 1);
   const admission = (delayMs === 0 ? go(rooms, step, way) : undefined) ?? hold(rooms, step, way, delayMs);
   if (ask.session && admission.kind !== 'refused') enterSession(rooms, ask.account, admission.session);

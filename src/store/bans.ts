@@ -1,8 +1,9 @@
 /** What one ban answer of a target does to the memory store (A-09, A-09b, A-13, S-14). */
 import { countEligible } from './choose.ts';
 import type { Exit, Exits } from './exits.ts';
+import { resettle, useOf } from './order.ts';
 import { type Session, trim } from './session-book.ts';
-import { resettle, type Site, useOf } from './site.ts';
+import type { Site } from './site.ts';
 import { inStorm, noteBan } from './storm.ts';
 
 export interface BanFacts {
@@ -21,7 +22,6 @@ const remember = ({ session, site, exit, until, now }: BanFacts): void => {
   if (!session) return;
   trim(session.bans, (ban) => ban.until <= now);
   session.bans.set(site.website, { exit, until });
-  site.keepUntil = Math.max(site.keepUntil, now);
 };
 
 /** Whether the website would have an upstream left without this one. */

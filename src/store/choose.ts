@@ -1,7 +1,7 @@
 /** Which upstream serves a request without session, who could, and when (P-01, P-03, A-01, A-13). */
-import { freshRank } from '../policy/select.ts';
 import type { Exit, Exits } from './exits.ts';
-import { type Group, groupOf, resettle, type Site, type Track, type Use, useOf, wake } from './site.ts';
+import { nextUntouched, rankOf, resettle, useOf, wake } from './order.ts';
+import { type Group, groupOf, type Site, type Use } from './site.ts';
 
 /** What a request without session asks of its upstream. */
 export interface Wants {
@@ -17,25 +17,6 @@ export interface Spent {
 
 const isSpent = (exit: Exit, spent: Spent | undefined): boolean =>
   spent?.used.has(exit.id) === true && (spent.rotatingToo || !exit.upstream.rotating);
-
-/** The next upstream of a track that this website has never seen and that is up; the cursor stays at it. */
-const untouched = (site: Site, track: Track, now: number): Exit | undefined => {
-  const { exits } = track.ring;
-  for (; track.cursor < exits.length; track.cursor++) {
-    const exit = exits[(track.first + track.cursor) % exits.length] as Exit;
-    if (site.uses.has(exit.id)) continue;
-    if (exit.downUntil <= now) return exit;
-    useOf(site, exit, now);
-  }
-  return undefined;
-};
-
-/** Rank of the place a track's cursor stands at. */
-const rankHere = (site: Site, track: Track): number => {
-  const { at } = track.ring;
-  const place = at[(track.first + track.cursor) % at.length] as number;
-  return freshRank(place, site.start, site.roster.ring.at.length);
-};
 
 const lowest = (uses: readonly Use[], fits: (use: Use) => boolean): Use | undefined => {
   let best: Use | undefined;
@@ -67,31 +48,31 @@ const bestIn = (group: Group, wants: Wants, spent: Spent | undefined, now: numbe
   return wants.noBancheck && group.barred.length > 0 ? better(free, firstBanned(group, spent, now)) : free;
 };
 
-/** The best known one, or the next never seen when that comes before it in the order. */
+/** The best known one, or the next without record when that comes before it in the order. */
 const orUntouched = (
   site: Site,
-  track: Track,
+  group: Group | undefined,
   known: Use | undefined,
   spent: Spent | undefined,
   now: number,
-): Use | undefined => {
-  for (let exit = untouched(site, track, now); exit; exit = untouched(site, track, now)) {
-    if (known && known.place < rankHere(site, track)) return known;
-    const use = useOf(site, exit, now);
-    if (!isSpent(exit, spent)) return use;
+): Exit | undefined => {
+  for (let exit = nextUntouched(site, group, now); exit; exit = nextUntouched(site, group, now)) {
+    if (known && known.place < rankOf(site, exit)) break;
+    if (!isSpent(exit, spent)) return exit;
+    useOf(site, exit, now);
   }
-  return known;
+  return known?.exit;
 };
 
 /** The upstream least recently used by the website among those eligible and free; `undefined` when none is. */
-export const choose = (site: Site, wants: Wants, spent: Spent | undefined, now: number): Use | undefined => {
+export const choose = (site: Site, wants: Wants, spent: Spent | undefined, now: number): Exit | undefined => {
   if (wants.region !== undefined) {
     const group = groupOf(site, wants.region);
     return group && orUntouched(site, group, bestIn(group, wants, spent, now), spent, now);
   }
   let best: Use | undefined;
   for (const group of site.groups) best = better(best, bestIn(group, wants, spent, now));
-  return orUntouched(site, site.whole, best, spent, now);
+  return orUntouched(site, undefined, best, spent, now);
 };
 
 const groupsFor = (site: Site, region: string | undefined): readonly Group[] => {

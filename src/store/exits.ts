@@ -30,6 +30,8 @@ export interface Roster {
   readonly regions: ReadonlyMap<string, Ring>;
   /** Number of upstreams a region has. */
   readonly sizes: ReadonlyMap<string, number>;
+  /** Many upstreams of one region and equal weight: websites need not keep a record of each (see `order.ts`). */
+  readonly goesRound: boolean;
 }
 
 export interface Exits {
@@ -47,6 +49,9 @@ export interface Exits {
 
 /** Groups are by the upstream's own label; unlabelled ones are the group `''`. */
 export const regionOf = (upstream: Upstream): string => upstream.region ?? '';
+
+/** Up to so many upstreams a website keeps a record of each. */
+const FEW = 64;
 
 /** The known exits by id, those configured before with their state. */
 const enrol = (pool: Pool, before: ReadonlyMap<string, Exit>): Map<string, Exit> => {
@@ -78,7 +83,8 @@ const makeRoster = (pool: Pool, before: ReadonlyMap<string, Exit>): Roster => {
     exit.places = list;
     sizes.set(regionOf(exit.upstream), (sizes.get(regionOf(exit.upstream)) ?? 0) + 1);
   }
-  return { pool, byId, ring: { exits: ring, at: ring.map((_, place) => place) }, regions, sizes };
+  const goesRound = regions.size === 1 && ring.length === byId.size && byId.size > FEW;
+  return { pool, byId, ring: { exits: ring, at: ring.map((_, place) => place) }, regions, sizes, goesRound };
 };
 
 export const makeExits = (pool: () => Pool): Exits => {

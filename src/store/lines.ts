@@ -4,15 +4,16 @@ import type { Granted, Refused } from '../pipeline/store-port.ts';
 import { calculatedDelay, MAX_RETRY_AFTER_MS, retryAfter } from '../policy/pacing.ts';
 import { choose, countEligible, firstRelief, type Spent, soonest } from './choose.ts';
 import type { Exit, Exits } from './exits.ts';
+import { book } from './order.ts';
 import { type Session, trim } from './session-book.ts';
-import { book, type Pace, type Site, type Use, useOf } from './site.ts';
+import type { Pace, Site } from './site.ts';
 import { granted, refused } from './verdict.ts';
 
 /** A way a request may take now or later. */
 export interface Way {
   readonly kind: 'way';
-  /** Set when the upstream is free now. */
-  readonly use: Use | undefined;
+  /** The upstream, when it is free now. */
+  readonly exit: Exit | undefined;
   /** Smallest `R` of the eligible. */
   readonly slaveReadyAt: number;
   /** `w`. */
@@ -47,10 +48,10 @@ export const reliefIn = (site: Site, exits: Exits, ask: Ask, now: number): numbe
 
 /** P-01.1 for requests without session. */
 export const anyWay = (site: Site, pace: Pace, ask: Ask, spent: Spent | undefined, now: number): Way | undefined => {
-  const use = choose(site, ask, spent, now);
-  const slaveReadyAt = use ? now : soonest(site, ask, spent, now);
+  const exit = choose(site, ask, spent, now);
+  const slaveReadyAt = exit ? now : soonest(site, ask, spent, now);
   if (slaveReadyAt === Number.POSITIVE_INFINITY) return undefined;
-  return { kind: 'way', use, slaveReadyAt, waitingHere: pace.waitingFree, waitsFor: ANY, session: undefined };
+  return { kind: 'way', exit, slaveReadyAt, waitingHere: pace.waitingFree, waitsFor: ANY, session: undefined };
 };
 
 /** P-01.1 in a session: S-14 before S-18. */
@@ -59,12 +60,12 @@ export const sessionWay = (session: BoundSession, site: Site, pace: Pace, ask: A
   const banned = ask.noBancheck ? 0 : banLeft(session, site, now);
   if (banned > 0) return refused('slavebanned', session.id, retryAfter(banned));
   if (exit.downUntil > now) return refused('noslaves', session.id, retryAfter(exit.downUntil - now));
-  const use = useOf(site, exit, now);
-  const slaveReadyAt = exit.upstream.rotating ? (session.readyAt.get(site.website) ?? 0) : use.readyAt;
+  const readyAt = exit.upstream.rotating ? session.readyAt.get(site.website) : site.uses.get(exit.id)?.readyAt;
+  const slaveReadyAt = readyAt ?? 0;
   const waitsFor = slaveKey(session);
   return {
     kind: 'way',
-    use: slaveReadyAt <= now ? use : undefined,
+    exit: slaveReadyAt <= now ? exit : undefined,
     slaveReadyAt,
     waitingHere: pace.waitingFor?.get(waitsFor) ?? 0,
     waitsFor,
@@ -74,7 +75,7 @@ export const sessionWay = (session: BoundSession, site: Site, pace: Pace, ask: A
 
 /** P-01.2. */
 export const delayOf = (way: Way, site: Site, pace: Pace, exits: Exits, ask: Ask, now: number): number => {
-  if (way.use && pace.waiting === 0 && pace.readyAt <= now) return 0;
+  if (way.exit && pace.waiting === 0 && pace.readyAt <= now) return 0;
   const counts = way.waitingHere > 0 && way.session === undefined;
   return calculatedDelay({
     nowMs: now,
@@ -115,19 +116,19 @@ export const dispatch = (
   site: Site,
   pace: Pace,
   ask: Ask,
-  use: Use,
+  exit: Exit,
   session: Session | undefined,
   making: boolean,
   now: number,
 ): Granted => {
   const readyAt = now + ask.slaveDelayMs;
-  const { rotating } = use.exit.upstream;
+  const { rotating } = exit.upstream;
   pace.readyAt = Math.max(pace.readyAt, now + ask.siteDelayMs);
-  book(site, use, rotating ? 0 : readyAt, now);
+  book(site, exit, rotating ? 0 : readyAt, now);
   if (rotating && session) {
     trim(session.readyAt, (until) => until <= now);
     session.readyAt.set(site.website, readyAt);
   }
   site.keepUntil = Math.max(site.keepUntil, pace.readyAt, readyAt);
-  return granted(use.exit.upstream, session?.id, making);
+  return granted(exit.upstream, session?.id, making);
 };

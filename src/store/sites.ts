@@ -1,6 +1,7 @@
 /** All websites the memory store knows; those nobody uses any more leave by themselves. */
 import type { Roster } from './exits.ts';
-import { newSite, renew, type Site } from './site.ts';
+import { renew } from './reload.ts';
+import { newSite, type Site } from './site.ts';
 
 export interface Sites {
   /** The website's state, made or brought up to the roster when needed. */
@@ -13,8 +14,10 @@ export interface Sites {
   count(): number;
 }
 
-/** How long a website's order of upstreams outlives its last request. */
-const IDLE_MS = 120_000;
+/** How long a website's order of upstreams outlives its last request while there are few websites, and when many. */
+const IDLE_MS = 3_600_000;
+const SHORT_IDLE_MS = 120_000;
+const MANY = 20_000;
 
 /** Websites looked at per request: more than one, so that leaving outruns coming. */
 const SWEEP_STEPS = 2;
@@ -30,6 +33,7 @@ export const makeSites = (random: () => number): Sites => {
   };
 
   const sweep = (now: number): void => {
+    const idleMs = sites.size > MANY ? SHORT_IDLE_MS : IDLE_MS;
     for (let i = 0; i < SWEEP_STEPS; i++) {
       const next = sweeper.next();
       if (next.done) {
@@ -37,7 +41,7 @@ export const makeSites = (random: () => number): Sites => {
         return;
       }
       const site = next.value;
-      if (site.waiting === 0 && site.keepUntil + IDLE_MS < now) drop(site);
+      if (site.waiting === 0 && site.keepUntil + idleMs < now) drop(site);
     }
   };
 
@@ -47,9 +51,9 @@ export const makeSites = (random: () => number): Sites => {
       let site = sites.get(website);
       if (!site) {
         site = newSite(website, roster, random());
-        site.keepUntil = now;
         sites.set(website, site);
       } else if (site.roster !== roster) renew(site, roster, now);
+      if (site.keepUntil < now) site.keepUntil = now;
       return site;
     },
     known: (website) => sites.get(website),

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { looksLikeId } from '../policy/sessions.ts';
 import type { Rooms } from './admission.ts';
 import { isBound } from './lines.ts';
-import { bansOf, restoreBan } from './site.ts';
+import { bansOf, restoreBan } from './reload.ts';
 
 const VERSION = 1;
 

@@ -1,6 +1,7 @@
 /** Ban storms (A-09b): whether one rule bans so much of a website's upstreams that the rule is to be doubted. */
 import { isStorm, STORM } from '../policy/pacing.ts';
 import type { Site } from './site.ts';
+import { servedLately } from './tally.ts';
 
 /** One rule's doings at one website. */
 export interface Storm {
@@ -17,12 +18,6 @@ const stormOf = (site: Site, rule: string): Storm => {
   const storm: Storm = { bans: new Map(), until: 0 };
   site.storms.set(rule, storm);
   return storm;
-};
-
-const servedSince = (site: Site, since: number): number => {
-  let served = 0;
-  for (const use of site.uses.values()) if (use.usedAt > since) served++;
-  return served;
 };
 
 /** Notes a hit; true while the storm lasts, which every hit prolongs. */
@@ -43,7 +38,7 @@ export const noteBan = (site: Site, rule: string, upstreamId: string, now: numbe
     storm.bans.delete(id);
   }
   if (storm.bans.size * 2 <= STORM.leastServed) return false;
-  if (!isStorm(storm.bans.size, servedSince(site, now - STORM.windowMs))) return false;
+  if (!isStorm(storm.bans.size, servedLately(site, now))) return false;
   storm.until = now + STORM.windowMs;
   storm.bans.clear();
   return true;

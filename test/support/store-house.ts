@@ -46,7 +46,7 @@ export const ask = (over: Partial<Ask> = {}): Ask => ({
   ...over,
 });
 
-export const inSession = (id: string, over: Partial<Ask> = {}): Ask => ask({ session: { by: 'id', id }, ...over });
+export const inSession = (id: string, over: Partial<Ask> = {}): Ask => ask({ ...over, session: { by: 'id', id } });
 
 export const CREATE = { by: 'create' } as const;
 
