@@ -148,6 +148,15 @@ const makeTrial = (all: readonly Upstream[], seed: number) => {
   };
 };
 
+const openSessions = async (store: Store, count: number): Promise<string[]> => {
+  const ids: string[] = [];
+  for (let i = 0; i < count; i++) {
+    const opened = await store.openSession('demo', count, undefined);
+    if ('id' in opened) ids.push(opened.id);
+  }
+  return ids;
+};
+
 /** Counts dispatches and holds them to the slave delay. */
 const makeCount = (now: () => number) => {
   const last = new Map<string, number>();
@@ -194,11 +203,7 @@ describe('the order of upstreams', () => {
     const paced = ask({ siteDelayMs: 0, slaveDelayMs: SLAVE_DELAY });
     const { count, note } = makeCount(clock.now);
     const banned = new Set<string>();
-    const sessions: string[] = [];
-    for (let i = 0; i < 20; i++) {
-      const opened = await store.openSession('demo', 100, undefined);
-      if ('id' in opened) sessions.push(opened.id);
-    }
+    const sessions = await openSessions(store, 20);
     const trouble = async (i: number, id: string): Promise<void> => {
       if (i % 50 === 0) await store.fail(id);
       if (i % 400 !== 0) return;
