@@ -74,13 +74,12 @@ export const makeTurnAway = (ports: TurnAwayPorts) => {
    */
   const malformed = (socket: Socket, code: string): void => {
     const link = linkOf(socket);
-    const timedOut = code === 'ERR_HTTP_REQUEST_TIMEOUT';
-    // A dead socket, or one that was opened and never used.
-    if (!(code.startsWith('HPE_') || timedOut) || !socket.writable || (timedOut && socket.bytesRead === 0)) {
+    // It is on its way out: what still comes is dropped.
+    if (link.closing && !isSocketError(code)) return;
+    if (isSocketError(code) || isMute(socket, code)) {
       socket.destroy();
       return;
     }
-    if (link.closing) return;
     link.closing = true;
     const refusal = new Refusal(code === 'HPE_HEADER_OVERFLOW' ? 'headers_too_large' : 'invalid_request', {
       reason: code,
@@ -109,6 +108,14 @@ export const makeTurnAway = (ports: TurnAwayPorts) => {
 
   return { request, malformed, connect };
 };
+
+const TIMED_OUT = 'ERR_HTTP_REQUEST_TIMEOUT';
+
+const isSocketError = (code: string): boolean => !code.startsWith('HPE_') && code !== TIMED_OUT;
+
+/** The client has left, or never said anything. */
+const isMute = (socket: Socket, code: string): boolean =>
+  !socket.writable || (code === TIMED_OUT && socket.bytesRead === 0);
 
 const UNREADABLE: ReadonlySet<Condition> = new Set(['invalid_request', 'headers_too_large']);
 

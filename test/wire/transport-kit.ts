@@ -1,9 +1,10 @@
 /** What the tests of transport and framing share: one proxy and one target a file, and small raw conversations. */
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
 import { AUTH, type Line, openLine } from '../support/client.ts';
 import { makeOrigin, type Origin, type OriginOptions, reply } from '../support/origin.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
+import { listen } from '../support/sockets.ts';
 
 export interface Stage {
   readonly proxy: RunningProxy;
@@ -103,4 +104,11 @@ export const gate = (): { readonly passed: Promise<void>; open(): void } => {
     open = resolve;
   });
   return { passed, open };
+};
+
+/** A port of loopback where nobody listens. */
+export const freeLoopbackPort = async (): Promise<number> => {
+  const listening = await listen(createServer());
+  await listening.close();
+  return listening.port;
 };
