@@ -486,6 +486,20 @@ const bans = (withLab: WithLab): void => {
   );
 
   it(
+    'A-09b a storm lasts until its rule was not hit for 60 seconds',
+    withLab(upstreams(10), async ({ go, ban, advance }) => {
+      for (let i = 0; i < 5; i++) await ban(ask(free), (await go(ask(free))).upstream);
+      for (let i = 0; i < 3; i++) {
+        await advance(40_000);
+        await ban(ask(free), (await go(ask(free))).upstream);
+      }
+      const seen = new Set<string>();
+      for (let i = 0; i < 10; i++) seen.add((await go(ask(free))).upstream.id);
+      expect(seen.size).toBe(5);
+    }),
+  );
+
+  it(
     'A-09b leaves a rule alone that bans few of many',
     withLab(upstreams(10), async ({ go, store }) => {
       for (let i = 0; i < 10; i++) await go(ask(free));
