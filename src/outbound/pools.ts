@@ -24,8 +24,8 @@ const SWEEP_MS = 1_000;
 /** How long before the peer's own announced limit (`Keep-Alive: timeout`) a connection is given up. */
 const MARGIN_MS = 1_000;
 const SHORTEST_MS = 250;
-/** Some peers say keep-alive and close all the same, right behind the response; by then they have. */
-const SETTLED_MS = 50;
+/** Some peers say keep-alive and close all the same, right behind the response; on a busy machine that takes its time. */
+const SETTLED_MS = 1_000;
 /** Short of the idle time of the least patient common servers. */
 const STALE_MS = 4_000;
 

@@ -163,7 +163,7 @@ describe('A-02 a kept connection that dies', () => {
     const post = (): Promise<Answer> => fetchText(out, to(site, { method: 'POST', body: keptBody('x') }));
     await fetchText(out, to(site));
     expect((await post()).response.reused).toBe(false);
-    advance(60);
+    advance(1_050);
     expect((await post()).response.reused).toBe(true);
     expect((await post()).response.reused).toBe(true);
     advance(5_000);
