@@ -67,7 +67,7 @@ export const readOptions = (argv: readonly string[]): Options => {
     peers: words(values.peers),
     cases: words(values.cases),
     rounds: Math.round(positive(values.rounds, values.quick ? 3 : 7, 'rounds', 50)),
-    seconds: positive(values.seconds, values.quick ? 0.7 : 2, 'seconds', 60),
+    seconds: positive(values.seconds, values.quick ? 0.5 : 2, 'seconds', 60),
     json: values.json,
     write: values.write,
     clients: values.clients,

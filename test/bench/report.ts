@@ -113,6 +113,13 @@ const peerLines = (report: Report): string =>
     )
     .join('\n');
 
+/** Rounds that were left out because the time of the whole run was up. */
+const missedLines = (report: Report): string =>
+  report.summaries
+    .filter((one) => one.firstError === undefined && one.rounds.length < report.rounds)
+    .map((one) => `- ${one.peer}, ${one.caseName}: ${one.rounds.length} of ${report.rounds} rounds, the time was up`)
+    .join('\n');
+
 const besideLines = (report: Report): string =>
   report.summaries
     .filter((one) => one.besideUs.median > 0)
@@ -133,6 +140,7 @@ export const markdown = (report: Report): string =>
     peerLines(report),
     ...report.cases.map((which) => `### ${which.title}\n\n${caseTable(report, which)}`),
     `### Goals\n\n${goalTable(report)}`,
+    missedLines(report),
     besideLines(report),
     failureLines(report),
   ]

@@ -67,7 +67,7 @@ const compare = async (options: Options): Promise<Report> => {
   const pace: Pace = {
     rounds: options.rounds,
     runMs: options.seconds * 1000,
-    warmMs: options.quick ? 250 : 800,
+    warmMs: options.quick ? 200 : 800,
     maxRequests: MAX_REQUESTS,
     until: Date.now() + (options.quick ? QUICK_MS : FULL_MS),
   };
