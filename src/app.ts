@@ -154,6 +154,7 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
     async close() {
       draining = true;
       lists.stop();
+      gate.dismiss();
       const cut = clock.after(current.settings.timeouts.drainMs, door.destroy);
       await door.close();
       cut.cancel();

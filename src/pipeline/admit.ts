@@ -1,5 +1,7 @@
 /** The gate: seats, sessions, turns and bans of one process in front of a store (contract sections 7, 8, 9 and 14). */
+import { Refusal } from '../model/errors.ts';
 import type { Upstream } from '../model/job.ts';
+import { OVERLOAD_RETRY_MS } from '../policy/pacing.ts';
 import { hold } from './hold.ts';
 import { makeLanes } from './lanes.ts';
 import type { Clock, Ending, Gate, SessionBook, Soon, Stop, Turn } from './ports.ts';
@@ -29,6 +31,8 @@ export interface GateOptions {
 
 export interface AdmissionGate extends Gate {
   readonly sessions: SessionBook;
+  /** Shutting down: whoever waits, or would have to, gets serverbusy now rather than a cut connection later. */
+  dismiss(): void;
   /** For metrics: requests inside, and those of them that wait for a turn. */
   load(): { readonly outstanding: number; readonly waiting: number };
 }
@@ -144,6 +148,8 @@ export const makeGate = ({ store, clock, settings, events = {} }: GateOptions): 
       const { account, website } = (ticket as Held).ask;
       ignore(store.slow(account, website, ms));
     },
+    dismiss: () =>
+      lanes.dismiss(new Refusal('serverbusy', { retryAfterMs: OVERLOAD_RETRY_MS, reason: 'shutting down' })),
     sessions: makeSessionDesk(store),
     load: () => ({ outstanding, waiting: lanes.count() }),
   };

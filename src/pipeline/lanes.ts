@@ -4,6 +4,7 @@ import type { Store, TurnAnswer } from './store-port.ts';
 import { ignore } from './ticket.ts';
 import {
   candidates,
+  everyone,
   join,
   newWaitingList,
   nextTurn,
@@ -24,6 +25,8 @@ export interface Lanes {
   part(website: string, waiter: Waiter): boolean;
   /** Serves the turns that are due, so that nobody who comes now gets before those who wait (P-08). */
   catchUp(website: string): void;
+  /** Ends every wait, and those that would begin from now on, with this error. */
+  dismiss(error: Error): void;
   /** Requests waiting in this process. */
   count(): number;
 }
@@ -41,6 +44,7 @@ const LONGEST_SLEEP_MS = 60_000;
 export const makeLanes = (store: Store, clock: Clock): Lanes => {
   const halls = new Map<string, Hall>();
   let waiting = 0;
+  let dismissal: Error | undefined;
 
   const hallOf = (website: string): Hall => {
     const known = halls.get(website);
@@ -105,7 +109,17 @@ export const makeLanes = (store: Store, clock: Clock): Lanes => {
     hall.asking = undefined;
     step();
     for (const waiter of asked) settleParted(hall, waiter);
+    if (dismissal) empty(hall, dismissal);
     serve(hall);
+  };
+
+  /** Those an unanswered question is about are left to its answer. */
+  const empty = (hall: Hall, error: Error): void => {
+    giveUp(
+      hall,
+      everyone(hall).filter((waiter) => !hall.asking?.includes(waiter)),
+      error,
+    );
   };
 
   const parted = new Set<Waiter>();
@@ -146,6 +160,7 @@ export const makeLanes = (store: Store, clock: Clock): Lanes => {
       const now = clock.now();
       join(hall, waiter, now + askInMs);
       waiting++;
+      if (dismissal) empty(hall, dismissal);
       if (askInMs <= 0) serve(hall);
       else sleep(hall);
     },
@@ -165,6 +180,13 @@ export const makeLanes = (store: Store, clock: Clock): Lanes => {
       if (waiting === 0) return;
       const hall = halls.get(website);
       if (hall && hall.wakeAt <= clock.now()) serve(hall);
+    },
+    dismiss: (error) => {
+      dismissal = error;
+      for (const hall of [...halls.values()]) {
+        empty(hall, error);
+        sleep(hall);
+      }
     },
     count: () => waiting,
   };

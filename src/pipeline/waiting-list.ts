@@ -106,6 +106,10 @@ export const putOffAccount = (list: WaitingList, account: string, notBefore: num
   if (lane) lane.notBefore = notBefore;
 };
 
+/** Everybody who waits. */
+export const everyone = (list: WaitingList): Waiter[] =>
+  [...list.lanes.values()].flatMap((lane) => [...lane.queues.values()].flatMap((queue) => queue.waiters));
+
 /** When the next turn may come; `Infinity` when nobody waits. */
 export const nextTurn = (list: WaitingList): number => {
   let next = Number.POSITIVE_INFINITY;

@@ -443,6 +443,24 @@ describe.each([
     expect(bench.gate.load()).toEqual({ outstanding: 0, waiting: 0 });
     expect(bench.clock.pending()).toBe(0);
   });
+
+  it('robustness G13 tells everybody who waits at shutdown, and those who come to wait then, at once', async () => {
+    const entries = Array.from({ length: 5_000 }, () => bench.enter());
+    await bench.clock.advance(0);
+    bench.gate.dismiss();
+    await bench.clock.advance(0);
+    const late = bench.enter();
+    await bench.clock.advance(0);
+    for (const entry of [...entries.slice(1), late]) {
+      if (conditionOf(entry) !== 'serverbusy') throw new Error('another refusal');
+    }
+    expect((late.error as Refusal).detail.retryAfterMs).toBe(5_000);
+    expect(bench.gate.load()).toEqual({ outstanding: 1, waiting: 0 });
+    leave(bench, entries[0] as Entry);
+    await bench.clock.advance(0);
+    expect(bench.gate.load()).toEqual({ outstanding: 0, waiting: 0 });
+    expect(bench.clock.pending()).toBe(0);
+  });
 });
 
 describe('the gate on a store that fails', () => {
