@@ -77,6 +77,7 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
   const store = openStore({
     location: first.store,
     data: first.data,
+    loss: first.storeLoss,
     report: parts.say.warn,
     clock,
     random: Math.random,

@@ -2,6 +2,9 @@
 import { join } from 'node:path';
 import type { Store } from '../pipeline/store-port.ts';
 import { type MemoryOptions, openMemoryStore } from './memory.ts';
+import { makeNotices, type StoreLoss } from './redis-notices.ts';
+import { openRedisStore } from './redis-open.ts';
+import { readRedisUrl } from './redis-url.ts';
 
 /** The memory store's file in the data folder. */
 const SNAPSHOT = 'state.json';
@@ -11,11 +14,15 @@ export interface OpenOptions extends Omit<MemoryOptions, 'file'> {
   readonly location: string;
   /** The folder of `data`; without one nothing outlives the process. */
   readonly data?: string | undefined;
+  /** What to do while Redis is away (`storeLoss`). */
+  readonly loss?: StoreLoss;
 }
 
-/** Throws for a location no store answers to. */
+/** Throws for a location no store answers to. A Redis that is away is no error: it may come. */
 export const openStore = (options: OpenOptions): Store => {
-  if (options.location === 'memory')
-    return openMemoryStore({ ...options, file: options.data && join(options.data, SNAPSHOT) });
-  throw new Error('store: only "memory" is available');
+  const { location, data, loss = 'refuse', random, pool, settings, clock, report } = options;
+  const redis = readRedisUrl(location);
+  if (!redis) return openMemoryStore({ ...options, file: data && join(data, SNAPSHOT) });
+  const notices = makeNotices(redis.shown, loss, clock, report);
+  return openRedisStore({ location: redis, random, pool, settings, ...notices });
 };

@@ -1,0 +1,39 @@
+/** Opens the store on Redis. */
+import type { Pool, Random } from '../pipeline/ports.ts';
+import type { Store, StoreSettings } from '../pipeline/store-port.ts';
+import { openWire } from './redis.ts';
+import { makeDesk } from './redis-desk.ts';
+import { openLink } from './redis-link.ts';
+import { makeSingleStore } from './redis-store.ts';
+import type { RedisLocation } from './redis-url.ts';
+
+export interface RedisOptions {
+  readonly location: RedisLocation;
+  readonly random: Random;
+  readonly pool: () => Pool;
+  readonly settings: () => StoreSettings;
+  /** Milliseconds, instead of Redis' own clock; for tests. */
+  readonly time?: (() => number) | undefined;
+  readonly onLost?: (reason: string) => void;
+  readonly onBack?: () => void;
+}
+
+export const openRedisStore = (options: RedisOptions): Store => {
+  const { location, random, pool, settings, time } = options;
+  const desk = makeDesk({ cluster: location.cluster, pool, settings, time });
+  const link = openLink({
+    open: (events) => openWire(location, events),
+    greet: desk.greet,
+    onLost: (reason) => options.onLost?.(reason),
+    onBack: () => options.onBack?.(),
+  });
+  desk.start(link);
+  const store = makeSingleStore({ desk, random, settings });
+  return {
+    ...store,
+    close: async () => {
+      await store.close();
+      link.close();
+    },
+  };
+};

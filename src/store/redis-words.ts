@@ -1,0 +1,78 @@
+/** Asks and wishes as arguments of the scripts, and the scripts' answers as the port's. */
+import type { Condition } from '../model/errors.ts';
+import type { Ask, Pool } from '../pipeline/ports.ts';
+import type { Admission, Granted, Refused, Waiting, Wish } from '../pipeline/store-port.ts';
+import type { Arg } from './redis-link.ts';
+import { refused } from './verdict.ts';
+
+/** See scripts/ask.lua; `newId` is used when a session is to be made. */
+export const askArgs = (ask: Ask, newId: string): Arg[] => {
+  const { session } = ask;
+  return [
+    ask.account,
+    ask.maxConnections === Number.POSITIVE_INFINITY ? '' : ask.maxConnections,
+    ask.maxSessions,
+    ask.siteDelayMs,
+    ask.slaveDelayMs,
+    ask.region ?? '',
+    ask.noBancheck ? '1' : '',
+    session?.by ?? '',
+    session?.by === 'id' ? session.id : session?.by === 'name' ? session.name : '',
+    newId,
+  ];
+};
+
+/** See scripts/wish.lua. */
+export const wishArgs = (wish: Wish, newId: string): Arg[] => {
+  const args = askArgs(wish.ask, newId);
+  const used = wish.used ?? [];
+  args.push(
+    wish.session ?? '',
+    wish.making ? '1' : '',
+    wish.waitsFor === undefined ? '' : '1',
+    wish.waitsFor ?? '',
+    wish.used === undefined ? '1' : '',
+    wish.repeat ? '1' : '',
+    wish.used?.size ?? 0,
+    ...used,
+  );
+  return args;
+};
+
+const orUndefined = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
+
+const orNumber = (text: string | undefined): number | undefined =>
+  text === '' || text === undefined ? undefined : Number(text);
+
+export const readRefusal = (answer: readonly string[], ask: Ask | undefined): Refused => {
+  const [, condition, session, retryAfterMs, nextRequestInMs] = answer;
+  const named = condition === 'bad_session_id' && ask?.session?.by === 'id' ? ask.session.id : orUndefined(session);
+  return refused(condition as Condition, named, orNumber(retryAfterMs), orNumber(nextRequestInMs));
+};
+
+const readGrant = (answer: readonly string[], pool: Pool): Granted => {
+  const [, id = '', session, making] = answer;
+  const upstream = pool.byId(id);
+  if (!upstream) throw new Error('the store answered with an upstream that was not asked for');
+  return { kind: 'go', upstream, session: orUndefined(session), making: making === '1' };
+};
+
+const readWaiting = (answer: readonly string[]): Waiting => {
+  const [, delayMs, askInMs, waitsFor = '', session] = answer;
+  return {
+    kind: 'wait',
+    delayMs: Number(delayMs),
+    askInMs: Number(askInMs),
+    waitsFor,
+    session: orUndefined(session),
+  };
+};
+
+/** Answer of the scripts admit and retry. */
+export const readAdmission = (answer: readonly string[], ask: Ask, pool: Pool): Admission => {
+  if (answer[0] === 'wait') return readWaiting(answer);
+  return readVerdict(answer, ask, pool);
+};
+
+export const readVerdict = (answer: readonly string[], ask: Ask, pool: Pool): Granted | Refused =>
+  answer[0] === 'go' ? readGrant(answer, pool) : readRefusal(answer, ask);

@@ -1,0 +1,19 @@
+-- Another turn for a request that has its seat (P-07). ARGV: 4 website, 5 where, 6 idle, 7.. the wish.
+-- Answers as `admit` does.
+idleMs = tonumber(ARGV[6])
+local wish = readWish(7)
+if not hasPool() then
+  return { 'pool' }
+end
+openSite(ARGV[4], tonumber(ARGV[5]))
+local answer, way, session = tryWish(wish)
+if answer then
+  closeSite()
+  return answer
+end
+countIn(wish.ask.account, way.waitsFor)
+closeSite()
+if wish.ask.by ~= '' and not session then
+  session = makeSession(wish.ask.account, wish.ask.newId, nameOf(wish.ask), '')
+end
+return wait(0, way, wish.ask, session and session.id)

@@ -1,0 +1,47 @@
+-- A waiting or repeated request in ARGV, from `at` on: the ten fields of its ask, then
+--   its session, '1' = making it, '1' = counted as waiting, what for, '1' = waits for its first turn, '1' = may repeat,
+--   number of upstreams it used, and these
+local function readWish(at)
+  local wish = { ask = readAsk(at) }
+  at = at + ASK_FIELDS
+  wish.session, wish.making, wish.counted, wish.waitsFor = ARGV[at], ARGV[at + 1] == '1', ARGV[at + 2] == '1', ARGV[at + 3]
+  wish.first, wish.mayRepeat = ARGV[at + 4] == '1', ARGV[at + 5] == '1'
+  local count = tonumber(ARGV[at + 6])
+  at = at + 7
+  if count > 0 then
+    wish.spent = { ids = {}, count = count, rotatingToo = wish.making }
+    for i = at, at + count - 1 do
+      wish.spent.ids[ARGV[i]] = true
+    end
+  end
+  return wish, at + count
+end
+
+-- Dispatches it if its turn has come: the answer, or nil and its way. A refusal is an answer too.
+local function tryWish(wish)
+  local ask = wish.ask
+  local session, refusal = sessionOfWish(ask, wish.session, wish.first)
+  if refusal then
+    return refusal
+  end
+  local way
+  way, refusal = wayOfWish(ask, session, wish.making, wish.spent, wish.mayRepeat)
+  if refusal then
+    return refusal
+  end
+  local id = ask.by ~= '' and (session and session.id or ask.newId) or nil
+  if not dispatch(ask, way, id) then
+    return nil, way, session
+  end
+  if ask.by == '' or way.session or wish.making then
+    if session and session.id ~= wish.session then
+      enterSession(ask.account, session)
+    end
+    return go(way.exit, session and session.id, wish.making)
+  end
+  session = bringToLife(ask, session, way.exit)
+  if session.id ~= wish.session then
+    enterSession(ask.account, session)
+  end
+  return go(way.exit, session.id, true)
+end

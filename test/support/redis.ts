@@ -1,0 +1,73 @@
+/** A real redis-server in a folder of its own, when this machine has one. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const PROGRAM = process.env['REDIS_SERVER_BIN'] ?? 'redis-server';
+
+/** Whether real servers can be started here. */
+export const hasRedis = spawnSync(PROGRAM, ['--version']).status === 0;
+
+export interface RedisServer {
+  readonly port: number;
+  readonly url: string;
+  readonly process: ChildProcess;
+  /** Kills it at once; data is lost. */
+  stop(): Promise<void>;
+  /** Starts it again on the same port, empty. */
+  restart(): Promise<void>;
+}
+
+export const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+
+const launch = (folder: string, port: number, options: readonly string[]): Promise<ChildProcess> =>
+  new Promise((resolve, reject) => {
+    const fixed = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder];
+    const child = spawn(PROGRAM, [...fixed, ...options], { stdio: ['ignore', 'pipe', 'inherit'] });
+    child.once('error', reject);
+    child.once('exit', (code) => reject(new Error(`redis-server ended with ${code}`)));
+    child.stdout?.on('data', (text: Buffer) => {
+      if (text.includes('Ready to accept connections')) resolve(child);
+    });
+  });
+
+const ended = (child: ChildProcess): Promise<void> =>
+  new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) resolve();
+    else child.once('exit', () => resolve());
+  });
+
+export const startRedis = async (options: readonly string[] = []): Promise<RedisServer> => {
+  const folder = mkdtempSync(join(tmpdir(), 'crawlgate-redis-'));
+  const port = await freePort();
+  let child = await launch(folder, port, options);
+  const stop = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await ended(child);
+  };
+  return {
+    port,
+    url: `redis://127.0.0.1:${port}/0`,
+    get process() {
+      return child;
+    },
+    stop: async () => {
+      await stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+    restart: async () => {
+      await stop();
+      child = await launch(folder, port, options);
+    },
+  };
+};
