@@ -60,7 +60,7 @@ export const makeTurnAway = (ports: TurnAwayPorts) => {
     const { condition } = refusal;
     if (condition === 'internal_error') ports.ledger.bug(error, 'front');
     if (UNREADABLE.has(condition)) link.closing = true;
-    const answer = answerOf(refusal, known?.account, sessionSent(arrival.request, condition));
+    const answer = answerOf(refusal, known?.account, sessionSent(arrival, condition));
     ports.ledger.finished(receiptOf(arrival, answer.status, refusal));
     return inTime(refusal, link.remote, () => {
       if (condition === 'bad_auth' && place?.kind === 'endpoint') reply.send(challenge(answer, ports.entrance()), '');
@@ -119,10 +119,15 @@ const isMute = (socket: Socket, code: string): boolean =>
 
 const UNREADABLE: ReadonlySet<Condition> = new Set(['invalid_request', 'headers_too_large']);
 
-/** The id a session request names, so that even an early error says which session it is about. */
-const sessionSent = ({ rawHeaders }: IncomingMessage, condition: Condition): string | undefined => {
-  if (condition === 'bad_auth') return undefined;
-  const id = lastValue(rawHeaders, 'x-crawlera-session')?.trim();
+const SESSION = 'x-crawlera-session';
+
+/**
+ * The id a session request names, in its own headers or those of its CONNECT (H-06), so that even an early error says
+ * which session it is about (R-03). The session endpoints ignore it (S-06).
+ */
+const sessionSent = ({ request, link, place }: Arrival, condition: Condition): string | undefined => {
+  if (condition === 'bad_auth' || (place?.kind === 'endpoint' && !place.url.startsWith('/fetch'))) return undefined;
+  const id = lastValue(request.rawHeaders, SESSION)?.trim() || lastValue(link.tunnel?.headers ?? [], SESSION)?.trim();
   return id && /^\d{1,20}$/.test(id) ? id : undefined;
 };
 

@@ -235,6 +235,8 @@ export class Refusal extends Error {
   override readonly name = 'Refusal';
   readonly condition: Condition;
   readonly detail: RefusalDetail;
+  /** Calculated delay of a request refused while it waited, milliseconds (P-04). */
+  delayMs: number | undefined = undefined;
   constructor(condition: Condition, detail: RefusalDetail = {}) {
     super(detail.reason ? `${condition}: ${detail.reason}` : condition);
     this.condition = condition;

@@ -176,7 +176,7 @@ const answerFailure = (house: House, run: Run, error: unknown, reply: Reply): Fi
   if (refusal.condition === 'internal_error') house.ledger.bug(error, 'exchange');
   const { job } = run;
   const rules = house.rules();
-  const marks = marksOf(run, house.version, rules.softLimitMs);
+  const marks = marksOf(run, house.version, rules.softLimitMs, refusal);
   const answer = refusalAnswer(refusal, job.dialect, marks, rules.operatorContact);
   answer.headers.push(...debugHeaders(run));
   reply.send(answer, answer.body);

@@ -43,6 +43,11 @@ export const hold = (lanes: Lanes, clock: Clock, holding: Holding): Promise<Turn
       return true;
     };
 
+    const refuse = (error: Error): void => {
+      if (error instanceof Refusal) error.delayMs = held.delayMs;
+      reject(error);
+    };
+
     const settle = (verdict: Granted | Refused | undefined): void => {
       const wasOpen = close();
       if (verdict?.kind === 'go') {
@@ -54,14 +59,14 @@ export const hold = (lanes: Lanes, clock: Clock, holding: Holding): Promise<Turn
       holding.onLost();
       if (!wasOpen) return;
       const error = verdict && holding.onRefused(verdict);
-      if (error) reject(error);
+      if (error) refuse(error);
       else resolve(undefined);
     };
 
     const timeUp = (): void => {
       const session = waiting.waitsFor === '' ? {} : { session: waiting.session ?? '' };
       const answer = (retryAfterMs: number): void =>
-        reject(new Refusal('serverbusy', { ...session, retryAfterMs, reason: 'held too long' }));
+        refuse(new Refusal('serverbusy', { ...session, retryAfterMs, reason: 'held too long' }));
       if (!close()) return;
       if (lanes.part(website, waiter)) holding.onLost();
       const outlook = holding.outlook();

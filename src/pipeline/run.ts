@@ -37,13 +37,14 @@ export const newRun = (job: Job): Run => ({
 });
 
 /** The headers of ours that go with any answer of this run (section 5). */
-export const marksOf = (run: Run, version: string, softLimitMs: number): AnswerMarks => {
+export const marksOf = (run: Run, version: string, softLimitMs: number, refusal?: Refusal): AnswerMarks => {
   const { ticket } = run;
+  const delayMs = ticket?.delayMs ?? refusal?.delayMs ?? 0;
   return {
     version,
     exit: run.exit,
     session: ticket?.session?.id ?? idSent(run.job.controls.session),
-    nextRequestInMs: ticket && ticket.delayMs >= softLimitMs ? ticket.delayMs : undefined,
+    nextRequestInMs: delayMs >= softLimitMs ? delayMs : undefined,
   };
 };
 
