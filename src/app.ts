@@ -8,6 +8,7 @@ import { pageRoutes } from './api/pages.ts';
 import { makeEndpoints } from './api/router.ts';
 import { sessionRoutes } from './api/sessions.ts';
 import { makeLists } from './config/lists.ts';
+import { loadRules } from './config/rules.ts';
 import { storeNodes } from './config/store-url.ts';
 import { makeCurrent } from './current.ts';
 import { type Authority, openAuthority } from './inbound/authority.ts';
@@ -22,6 +23,7 @@ import { makeTransport } from './outbound/transport.ts';
 import { type GateEvents, makeGate } from './pipeline/admit.ts';
 import { makeExchange } from './pipeline/exchange.ts';
 import type { Clock, Ledger } from './pipeline/ports.ts';
+import { type BanRules, compileRules } from './policy/ban.ts';
 import type { HostPort } from './policy/own-places.ts';
 import { realClock } from './store/clock.ts';
 import { openStore } from './store/open.ts';
@@ -61,6 +63,7 @@ const HANDSHAKE_MS = 30_000;
 export const startApp = async (first: Settings, parts: AppParts): Promise<App> => {
   const { ledger, version, clock = realClock } = parts;
   mkdirSync(first.data, { recursive: true, mode: 0o700 });
+  let bans = banRules(first);
   const authority = openAuthority(first.certificates, parts.ticketKeys ? { ticketKeys: parts.ticketKeys } : {});
   for (const warning of authority.warnings) parts.say.warn(warning);
 
@@ -69,9 +72,9 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
   let boundPort: number | undefined;
   const storePlaces = await everyAddressOf(storeNodes(first.store));
   const renew = (settings: Settings): void => {
-    current = makeCurrent(settings, { listed: lists.upstreams(), boundPort, store: storePlaces });
+    current = makeCurrent(settings, { bans, listed: lists.upstreams(), boundPort, store: storePlaces });
   };
-  let current = makeCurrent(first, { listed: [], boundPort, store: storePlaces });
+  let current = makeCurrent(first, { bans, listed: [], boundPort, store: storePlaces });
   await lists.follow(first.upstreamLists);
 
   const store = openStore({
@@ -147,8 +150,10 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
     reachedAt: shownAddress(first, boundPort),
     authority,
     reload(settings) {
-      // Throws when the CA folder is unusable, before anything else changes.
+      // Both throw, a bad rules file or CA folder, before anything else changes.
+      const newBans = banRules(settings);
       authority.reload();
+      bans = newBans;
       void lists.follow(settings.upstreamLists);
       renew(settings);
     },
@@ -163,6 +168,13 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
       await store.close();
     },
   };
+};
+
+/** Throws with every mistake of the rules file, a line each. */
+const banRules = ({ bans }: Settings): BanRules => {
+  const { rules, errors } = loadRules(bans.rules);
+  if (!rules) throw new Error(errors.join('\n'));
+  return compileRules(rules);
 };
 
 const gateEvents = (say: Say): GateEvents => ({

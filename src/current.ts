@@ -9,6 +9,7 @@ import type { Rulebook } from './pipeline/house.ts';
 import type { Pool } from './pipeline/ports.ts';
 import type { StoreSettings } from './pipeline/store-port.ts';
 import { makeAuthenticator } from './policy/authenticate.ts';
+import type { BanRules } from './policy/ban.ts';
 import { type HostPort, makeOwnPlaces, type OwnPlaces } from './policy/own-places.ts';
 import { makeGuard } from './policy/route.ts';
 import { makeWebsites } from './policy/websites.ts';
@@ -25,6 +26,7 @@ export interface Current {
 export interface Surroundings {
   /** What the upstream lists hold. */
   readonly listed: readonly Upstream[];
+  readonly bans: BanRules;
   /** The port that was really bound. */
   readonly boundPort: number | undefined;
   /** Nodes of the store by every name and address. */
@@ -36,7 +38,7 @@ export const makeCurrent = (settings: Settings, surroundings: Surroundings): Cur
   return {
     settings,
     entrance: entranceOf(settings, ownPlaces(settings, surroundings), (host) => website(host).forbidden),
-    rules: rulesOf(settings, website),
+    rules: rulesOf(settings, website, surroundings.bans),
     pool: poolOf([...settings.upstreams, ...surroundings.listed]),
     admission: admissionOf(settings),
   };
@@ -52,8 +54,13 @@ const entranceOf = (settings: Settings, own: OwnPlaces, forbidden: (host: string
   authStatus: settings.authStatus,
 });
 
-const rulesOf = ({ pacing, limits, operatorContact }: Settings, website: Rulebook['website']): Rulebook => ({
+const rulesOf = (
+  { pacing, limits, operatorContact }: Settings,
+  website: Rulebook['website'],
+  bans: BanRules,
+): Rulebook => ({
   website,
+  bans,
   softLimitMs: pacing.softLimitMs,
   maxRetries: limits.retries,
   maxResponseBytes: limits.responseBytes === 0 ? Number.POSITIVE_INFINITY : limits.responseBytes,
@@ -66,7 +73,7 @@ const poolOf = (upstreams: readonly Upstream[]): Pool => {
   return { all: [...byId.values()], byId: (id) => byId.get(id) };
 };
 
-const admissionOf = ({ pacing, limits, sessions, bans }: Settings): Current['admission'] => ({
+const admissionOf = ({ pacing, limits, sessions, bans, cookies }: Settings): Current['admission'] => ({
   softLimitMs: pacing.softLimitMs,
   hardLimitMs: pacing.hardLimitMs,
   maxHoldMs: pacing.maxHoldMs,
@@ -74,6 +81,7 @@ const admissionOf = ({ pacing, limits, sessions, bans }: Settings): Current['adm
   sessionIdleMs: sessions.idleMs,
   banMs: bans.durationMs,
   upstreamDownMs: bans.upstreamDownMs,
+  cookieIdleMs: cookies.idleMs,
 });
 
 const ownPlaces = ({ listen, admin }: Settings, { boundPort, store }: Surroundings): OwnPlaces => {

@@ -27,8 +27,9 @@ const HOMES: Record<string, readonly string[]> = {
   got: ['outbound/probe.ts', 'config/lists.ts'],
   pino: ['observe/log.ts'],
   'pino-pretty': ['observe/log.ts'],
-  zod: ['config/schema.ts'],
+  zod: ['config/schema.ts', 'config/rules-schema.ts'],
   yaml: ['config/load.ts'],
+  'tough-cookie': ['policy/cookies.ts'],
 };
 
 const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })

@@ -37,7 +37,7 @@ const MOST_BYTES = 16 * 1024 * 1024;
 const MOST_ALIASES = 100;
 
 /** A parsed file: its plain values, and where each stands. */
-interface Source {
+export interface Source {
   readonly tree: unknown;
   readonly errors: readonly Located[];
   lineOf(path: Path): number | undefined;
@@ -121,7 +121,7 @@ const unreadable = (text: string): Source => ({
   lineOf: () => undefined,
 });
 
-const readSource = ({ file, explicit, cwd }: LoadOptions): Source => {
+export const readSource = ({ file, explicit, cwd }: LoadOptions): Source => {
   try {
     const bytes = readFileSync(resolve(cwd, file));
     if (bytes.length > MOST_BYTES) return unreadable('the file has more than 16 MiB');

@@ -9,7 +9,7 @@ import { nearest } from './suggest.ts';
 import { parseUpstreamUrl } from './upstream-url.ts';
 
 /** A value read by one of our own readers; the reader's message becomes the problem's. */
-const read = <T>(reader: (value: unknown) => Parsed<T>) =>
+export const read = <T>(reader: (value: unknown) => Parsed<T>) =>
   z.unknown().transform((value, context): T => {
     const parsed = reader(value);
     if (parsed.ok) return parsed.value;
@@ -27,7 +27,7 @@ const unknownKey = (key: string, known: readonly string[]): string => {
 };
 
 /** A mapping with exactly these keys. An unknown key's message stands on its own line, in the order of the issue's keys. */
-const section = <S extends z.core.$ZodShape>(shape: S) =>
+export const section = <S extends z.core.$ZodShape>(shape: S) =>
   z.strictObject(shape, {
     error: (issue) =>
       issue.code === 'unrecognized_keys'
@@ -47,11 +47,11 @@ const line = () =>
   );
 const matching = (pattern: RegExp, expected: string) =>
   read((value) => (typeof value === 'string' && pattern.test(value) ? fine(value) : wrong(`expected ${expected}`)));
-const flag = () => z.boolean('expected true or false');
+export const flag = () => z.boolean('expected true or false');
 const whole = (least: number, most: number) => read((value) => parseWhole(value, least, most));
 const duration = (atLeastMs = 0) => read((value) => parseDuration(value, atLeastMs));
 const size = (atLeast = 0) => read((value) => parseSize(value, atLeast));
-const oneOf = <const W extends string | number>(...words: readonly W[]) =>
+export const oneOf = <const W extends string | number>(...words: readonly W[]) =>
   read((value) => (words.includes(value as W) ? fine(value as W) : wrong(`expected one of ${words.join(', ')}`)));
 const listOf = <T extends z.ZodType>(item: T) => z.array(item, 'expected a list');
 /** 0 = any free port. */
@@ -167,7 +167,7 @@ export type Shape = { readonly [K in keyof typeof SECTIONS]: z.output<(typeof SE
 
 const TOP_KEYS = Object.keys(SECTIONS);
 
-const problemsOf = (error: z.ZodError, at: readonly (string | number)[]): Problem[] =>
+export const problemsOf = (error: z.ZodError, at: readonly (string | number)[]): Problem[] =>
   error.issues.flatMap((issue) => {
     const path = [...at, ...(issue.path as (string | number)[])];
     if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message }];

@@ -1,12 +1,15 @@
-/** One attempt: dress the request for its upstream, send it, judge the head that comes back. */
-import { Fault } from '../model/errors.ts';
-import { judgeHead } from '../policy/ban.ts';
+/** One attempt: dress the request for its upstream, send it, judge what comes back. */
+import { Fault, Gone } from '../model/errors.ts';
+import type { Job } from '../model/job.ts';
+import { isOpen, type Judgement } from '../policy/ban.ts';
+import type { BanRule } from '../policy/ban-rule.ts';
 import { dressUserAgent, pickAgent } from '../policy/profile.ts';
 import type { Failure } from '../policy/retry.ts';
 import { retryAfterMs } from '../policy/retry-after.ts';
 import type { RequestBody } from './body.ts';
 import type { House, WebsiteSettings } from './house.ts';
-import type { InboundResponse, OutboundRequest, Stop, Turn } from './ports.ts';
+import { type Peeked, peek } from './peek.ts';
+import type { InboundResponse, OutboundRequest, Soon, Stop, Turn } from './ports.ts';
 import type { Run } from './run.ts';
 
 export type Outcome = { readonly kind: 'answer'; readonly response: InboundResponse } | Failure;
@@ -35,19 +38,45 @@ export const attemptOnce = async (
     );
     run.exit = response.exit;
     run.requestMs = response.requestMs;
-    const rule = controls.noBancheck ? undefined : judgeHead(job.method, response.status, response.headers);
-    record(run, turn, response.exit, rule ?? 'fine', response.status, startedAt, undefined);
-    if (rule === undefined) return { kind: 'answer', response };
-    const pauseMs = response.status === 429 ? retryAfterMs(response.headers, house.clock.now()) : 0;
-    if (pauseMs > 0) house.gate.slowDown(turn.ticket, pauseMs);
-    response.body.abort();
-    return { kind: 'ban', rule };
+    const soon = judge(house, job, response, stop);
+    const judged = soon instanceof Promise ? await soon : soon;
+    const { ban, suspect } = judged;
+    const note = suspect && `suspect: ${suspect.id}`;
+    record(run, turn, response.exit, ban?.id ?? 'fine', response.status, startedAt, note);
+    if (ban === undefined) return { kind: 'answer', response: judged.response };
+    judged.response.body.abort();
+    obey(house, turn, response, ban);
+    return { kind: 'ban', rule: ban.id };
   } catch (error) {
+    if (error instanceof Gone && run.requestMs !== undefined)
+      record(run, turn, run.exit ?? 'direct', 'gone', undefined, startedAt, undefined);
     if (!(error instanceof Fault)) throw error;
     run.exit = turn.upstream.label ?? error.exit;
     record(run, turn, run.exit ?? 'direct', error.condition, undefined, startedAt, error.reason);
     return { kind: 'fault', fault: error };
   }
+};
+
+interface Judged extends Judgement {
+  /** To be delivered if it is an answer: its body may have been looked at. */
+  readonly response: InboundResponse;
+}
+
+/** By the head, and by the start of the body where the head leaves it open. */
+const judge = (house: House, job: Job, response: InboundResponse, stop: Stop): Soon<Judged> => {
+  if (job.controls.noBancheck) return { ban: undefined, suspect: undefined, response };
+  const found = house.rules().bans.judge(job, response);
+  if (!isOpen(found)) return { ban: found.ban, suspect: found.suspect, response };
+  const conclude = ({ start, body }: Peeked): Judged => ({ ...found.judge(start), response: { ...response, body } });
+  const peeked = peek(response.body, found, house.clock, stop);
+  return peeked instanceof Promise ? peeked.then(conclude) : conclude(peeked);
+};
+
+/** A website that asks to slow down is heard (A-08). */
+const obey = (house: House, turn: Turn, { status, headers }: InboundResponse, ban: BanRule): void => {
+  if (status !== 429 && ban.verdict !== 'throttle') return;
+  const pauseMs = retryAfterMs(headers, house.clock.now());
+  if (pauseMs > 0) house.gate.slowDown(turn.ticket, pauseMs);
 };
 
 const dress = (

@@ -1,5 +1,6 @@
 /** What one running proxy is made of, as the pipeline sees it. */
 import type { AgentList } from '../model/agents.ts';
+import type { BanRules } from '../policy/ban.ts';
 import type { Clock, Gate, Ledger, Random, Transport } from './ports.ts';
 
 /** Settings of one website, overrides already folded over the defaults. */
@@ -18,6 +19,7 @@ export interface Rulebook {
   /** `Infinity` = unlimited (A-12). */
   readonly maxResponseBytes: number;
   readonly operatorContact: string;
+  readonly bans: BanRules;
   readonly agents: { readonly desktop: AgentList; readonly mobile: AgentList };
 }
 

@@ -1,27 +1,133 @@
-/** Whether a response is a ban rather than an answer: the generic rules, judged by the head (A-08). */
-import { type HeaderList, lastValue } from '../model/headers.ts';
+/** Whether a response is a ban rather than an answer: ordered rules, the first that matches decides (A-08). */
+import { lastValue } from '../model/headers.ts';
+import { type Coding, codingOf } from './ban-decode.ts';
+import { type Asked, type Facts, factsOf, type Head, mediaType } from './ban-facts.ts';
+import { compileWhen, inRanges, MAYBE, NO, needsBody, reachOf, type Test } from './ban-match.ts';
+import { type BanRule, BODY_TYPES } from './ban-rule.ts';
+import { makeScope } from './ban-scope.ts';
+import { type Hits, makeWordBook } from './ban-words.ts';
 
-interface HeadRule {
-  readonly name: string;
-  readonly status: number;
-  readonly when?: (headers: HeaderList) => boolean;
+/** What the rules say of a response. */
+export interface Judgement {
+  /** The rule that makes it a ban; `undefined` = an answer. */
+  readonly ban: BanRule | undefined;
+  /** The first weak sign seen, for the log. */
+  readonly suspect: BanRule | undefined;
 }
 
-/** A page for people, or one that does not say what it is. */
-const isPage = (headers: HeaderList): boolean => {
-  const type = lastValue(headers, 'content-type')?.trim().toLowerCase() ?? '';
-  return type === '' || /^(?:text\/html|application\/xhtml\+xml)(?:[\s;]|$)/.test(type);
+/** The head leaves it open. */
+export interface OpenCase {
+  /** Decoded bytes beyond which none of the rules left can match; at `BODY_BYTES` the body is judged by its start. */
+  readonly reach: number;
+  readonly coding: Coding;
+  /** With the start of the decoded body, or without when it cannot be had or goes beyond `reach`. */
+  judge(bytes: Buffer | undefined): Judgement;
+}
+
+export interface BanRules {
+  /** By the head alone, when that can be; never waits and holds nothing back. */
+  judge(asked: Asked, head: Head): Judgement | OpenCase;
+}
+
+export const isOpen = (result: Judgement | OpenCase): result is OpenCase => 'reach' in result;
+
+interface Compiled {
+  readonly rule: BanRule;
+  readonly test: Test;
+  readonly inScope: ((host: string) => boolean) | undefined;
+  readonly needsBody: boolean;
+  readonly reach: number;
+}
+
+/** The rules that can match a status, in order; `headOnly` of them without a body. */
+interface Shelf {
+  readonly all: readonly Compiled[];
+  readonly headOnly: readonly Compiled[];
+}
+
+const FINE: Judgement = Object.freeze({ ban: undefined, suspect: undefined });
+const EMPTY = Buffer.alloc(0);
+
+type Search = (bytes: Buffer) => Hits;
+
+/** Rules that are switched off are left out. */
+export const compileRules = (rules: readonly BanRule[]): BanRules => {
+  const words = makeWordBook();
+  const compiled = rules
+    .filter((rule) => rule.enabled)
+    .map(
+      (rule): Compiled => ({
+        rule,
+        test: compileWhen(rule.when, words),
+        inScope: makeScope(rule.domains, rule.excludeDomains),
+        needsBody: needsBody(rule.when),
+        reach: reachOf(rule.when),
+      }),
+    );
+  const search = words.seal();
+  const shelves = new Map<number, Shelf>();
+  const shelfFor = (status: number): Shelf => {
+    const known = shelves.get(status);
+    if (known) return known;
+    const all = compiled.filter(({ rule }) => inRanges(rule.when.status, status));
+    const shelf = { all, headOnly: all.filter((one) => !one.needsBody) };
+    shelves.set(status, shelf);
+    return shelf;
+  };
+  return { judge: (asked, head) => judgeHead(shelfFor(head.status), search, asked, head) };
 };
 
-const RULES: readonly HeadRule[] = [
-  { name: 'status-429', status: 429 },
-  { name: 'status-999', status: 999 },
-  { name: 'status-503-no-retry-after', status: 503, when: (headers) => !lastValue(headers, 'retry-after')?.trim() },
-  { name: 'status-403-html', status: 403, when: isPage },
-];
+const judgeHead = (shelf: Shelf, search: Search, asked: Asked, head: Head): Judgement | OpenCase => {
+  if (shelf.all.length === 0 || head.status < 200) return FINE;
+  const facts = factsOf(asked, head);
+  if (shelf.all.length === shelf.headOnly.length) return settle(shelf.headOnly, facts, undefined);
+  if (hasNoBody(head)) {
+    facts.body = { bytes: EMPTY, hits: search(EMPTY), text: '' };
+    return settle(shelf.all, facts, undefined);
+  }
+  const coding = canRead(facts) ? codingOf(lastValue(head.headers, 'content-encoding')) : undefined;
+  if (coding === undefined) return settle(shelf.headOnly, facts, undefined);
+  return leaveOpen(shelf.all, search, facts, coding);
+};
 
-/** Name of the rule that fires, or `undefined` for an answer. `method` does not matter yet: HEAD is judged alike. */
-export const judgeHead = (_method: string, status: number, headers: HeaderList): string | undefined => {
-  if (status < 400) return undefined;
-  return RULES.find((rule) => rule.status === status && (rule.when?.(headers) ?? true))?.name;
+const hasNoBody = ({ status, length }: Head): boolean =>
+  length === 0 || status === 204 || status === 205 || status === 304;
+
+/** What answers HEAD is judged by its head (A-08). */
+const canRead = (facts: Facts): boolean => facts.asked.method !== 'HEAD' && BODY_TYPES.includes(mediaType(facts));
+
+/** The first rule that matches, weak signs noted on the way. What only a body could tell does not match. */
+const settle = (rules: readonly Compiled[], facts: Facts, noted: BanRule | undefined): Judgement => {
+  let suspect = noted;
+  for (const { rule, test, inScope } of rules) {
+    if (inScope && !inScope(facts.asked.target.host)) continue;
+    const truth = test(facts);
+    if (truth === NO || truth === MAYBE) continue;
+    if (rule.verdict !== 'suspect') return { ban: rule.verdict === 'ok' ? undefined : rule, suspect };
+    suspect ??= rule;
+  }
+  return suspect === undefined ? FINE : { ban: undefined, suspect };
+};
+
+/** Keeps the rules that can still match, in order, unless no body is needed to decide. */
+const leaveOpen = (rules: readonly Compiled[], search: Search, facts: Facts, coding: Coding): Judgement | OpenCase => {
+  const left: Compiled[] = [];
+  let reach = -1;
+  for (const one of rules) {
+    if (one.inScope && !one.inScope(facts.asked.target.host)) continue;
+    const truth = one.test(facts);
+    if (truth === NO) continue;
+    left.push(one);
+    if (truth === MAYBE) reach = Math.max(reach, one.reach);
+    else if (one.rule.verdict !== 'suspect') break;
+  }
+  if (reach < 0) return left.length === 0 ? FINE : settle(left, facts, undefined);
+  return {
+    reach,
+    coding,
+    judge(bytes) {
+      if (bytes) facts.body = { bytes, hits: search(bytes), text: undefined };
+      return settle(left, facts, undefined);
+    },
+  };
 };

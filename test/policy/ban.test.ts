@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { judgeHead } from '../../src/policy/ban.ts';
+import { builtIn, judged } from './ban-support.ts';
 
 const HTML = ['Content-Type', 'text/html; charset=utf-8'];
 
@@ -19,7 +19,7 @@ describe('A-08 generic ban rules', () => {
     [403, ['Content-Type', 'application/xhtml+xml'], 'status-403-html'],
     [403, ['Content-Type', ''], 'status-403-html'],
   ])('%i with %j is a ban: %s', (status, headers, rule) => {
-    for (const method of ['GET', 'HEAD', 'POST']) expect(judgeHead(method, status, headers)).toBe(rule);
+    for (const method of ['GET', 'HEAD', 'POST']) expect(judged(builtIn, { method, status, headers })).toBe(rule);
   });
 
   it.each<[status: number, headers: string[]]>([
@@ -40,6 +40,6 @@ describe('A-08 generic ban rules', () => {
     [503, ['retry-after', 'Wed, 21 Oct 2026 07:28:00 GMT']],
     [504, []],
   ])('%i with %j is an answer', (status, headers) => {
-    expect(judgeHead('GET', status, headers)).toBeUndefined();
+    expect(judged(builtIn, { status, headers })).toBeUndefined();
   });
 });
