@@ -28,6 +28,8 @@ export const makeReply = (response: ServerResponse, clock: Clock, closing: () =>
 
   return {
     send(head, body) {
+      // Too late to say anything: all that is left is to cut (E-10).
+      if (response.headersSent) response.destroy();
       if (response.destroyed) return;
       writeHead(head, ['Content-Length', String(Buffer.byteLength(body))]);
       response.end(body);

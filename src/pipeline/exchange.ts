@@ -18,10 +18,12 @@ export const makeExchange =
   async (job, body, reply, stop) => {
     const run = newRun(job);
     let finish: Finish;
+    let response: InboundResponse | undefined;
     try {
-      const response = await pursue(house, run, body, stop);
+      response = await pursue(house, run, body, stop);
       finish = await deliver(house, run, response, reply, stop);
     } catch (error) {
+      response?.body.abort();
       finish = answerFailure(house, run, error, reply);
     }
     body?.abandon();
@@ -146,7 +148,6 @@ const deliver = async (
 ): Promise<Finish> => {
   const { maxResponseBytes, softLimitMs } = house.rules();
   if (response.length !== undefined && response.length > maxResponseBytes) {
-    response.body.abort();
     throw new Refusal('data_error', { reason: `body of ${response.length} bytes announced` });
   }
   const headers = answerHeaders(response.headers, response.status !== 204 && response.length !== undefined);
