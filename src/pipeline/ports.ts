@@ -1,4 +1,5 @@
 /** Everything the pipeline needs from outside, as types. Implementations live in store, outbound, inbound and observe. */
+import type { CookieChange, JarKey, Shelf } from '../model/cookies.ts';
 import type { Condition, Fault } from '../model/errors.ts';
 import type { HeaderList } from '../model/headers.ts';
 import type { Job, Target, Upstream } from '../model/job.ts';
@@ -120,6 +121,14 @@ export interface SessionBook {
   list(account: string): Soon<readonly { id: string; upstream: Upstream }[]>;
   /** False when there is no such live session of this account. */
   close(account: string, id: string): Soon<boolean>;
+}
+
+/** Cookie jars (section 10). A jar comes into being with its first cookie. */
+export interface CookieStore {
+  /** What the jar holds for the site, if it holds anything; the jar counts as used now (K-02). */
+  read(jar: JarKey, site: string): Soon<Shelf | undefined>;
+  /** Makes one response's changes, each for itself: what others changed meanwhile stays. Nothing for an ended session. */
+  keep(jar: JarKey, site: string, changes: readonly CookieChange[]): Soon<void>;
 }
 
 /** The upstreams of the current configuration. Replaced as a whole on reload. */

@@ -1,7 +1,7 @@
 /** The store as admission sees it: every operation is one atomic step, and on a remote store one round trip. */
 import type { Condition } from '../model/errors.ts';
 import type { Upstream } from '../model/job.ts';
-import type { Ask, Soon } from './ports.ts';
+import type { Ask, CookieStore, Soon } from './ports.ts';
 
 /** What a store has to know of the configuration; read anew at every step, so that a reload counts at once. */
 export interface StoreSettings {
@@ -10,6 +10,8 @@ export interface StoreSettings {
   readonly sessionIdleMs: number;
   readonly banMs: number;
   readonly upstreamDownMs: number;
+  /** K-02. */
+  readonly cookieIdleMs: number;
 }
 
 /** No: with what the client is told. Nothing is held after it. */
@@ -121,5 +123,6 @@ export interface Store {
   openSession(account: string, maxSessions: number, region: string | undefined): Soon<OpenedSession | Refused>;
   listSessions(account: string): Soon<readonly OpenedSession[]>;
   closeSession(account: string, id: string): Soon<boolean>;
+  readonly cookies: CookieStore;
   close(): Promise<void>;
 }

@@ -8,6 +8,7 @@ export interface Linked<T> {
 
 export interface Chain<T extends Linked<T>> {
   first(): T | undefined;
+  last(): T | undefined;
   append(item: T): void;
   remove(item: T): void;
 }
@@ -27,6 +28,7 @@ export const makeChain = <T extends Linked<T>>(): Chain<T> => {
   };
   return {
     first: () => head,
+    last: () => tail,
     append: (item) => {
       remove(item);
       item.before = tail;

@@ -4,6 +4,8 @@ import { dirname } from 'node:path';
 import type { Clock, Timer } from '../pipeline/ports.ts';
 
 export interface KeeperOptions {
+  /** What is kept, in the words of a report. */
+  readonly what: string;
   readonly file: string;
   readonly clock: Clock;
   /** The state as it is now. */
@@ -38,7 +40,7 @@ const replaceFile = async (file: string, text: string): Promise<void> => {
   }
 };
 
-export const makeKeeper = ({ file, clock, text, report }: KeeperOptions): Keeper => {
+export const makeKeeper = ({ what, file, clock, text, report }: KeeperOptions): Keeper => {
   let timer: Timer | undefined;
   let dueAt = Number.POSITIVE_INFINITY;
   let writing: Promise<void> | undefined;
@@ -57,7 +59,7 @@ export const makeKeeper = ({ file, clock, text, report }: KeeperOptions): Keeper
       await replaceFile(file, text());
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-      report(`sessions and bans cannot be written to ${file}: ${code}`);
+      report(`${what} cannot be written to ${file}: ${code}`);
       due(AFTER_FAILURE_MS);
     }
   };

@@ -12,6 +12,7 @@ import type {
 import { MAX_RETRY_AFTER_MS, retryAfter, slowedBy } from '../policy/pacing.ts';
 import { admit, type Rooms, retry, turn } from './admission.ts';
 import { recordBan } from './bans.ts';
+import { makeMemoryCookies } from './cookies.ts';
 import { makeExits, type Roster } from './exits.ts';
 import { makeKeeper, NO_KEEPER } from './keeper.ts';
 import { anyWay, banLeft, countOut, delayOf, isBound, reliefIn, sessionWay } from './lines.ts';
@@ -28,6 +29,8 @@ export interface MemoryOptions {
   readonly settings: () => StoreSettings;
   /** Where sessions and bans outlive the process (S-20); `undefined` = nowhere. */
   readonly file?: string | undefined;
+  /** Where the cookies of those sessions do. */
+  readonly cookieFile?: string | undefined;
   /** Told of a snapshot that cannot be read or written. */
   readonly report?: (problem: string) => void;
 }
@@ -127,9 +130,19 @@ const closeSession = (rooms: Rooms, account: string, id: string): boolean => {
 
 export const openMemoryStore = (options: MemoryOptions): Store => {
   const { clock, settings, file, report = () => undefined } = options;
-  const keeper = file === undefined ? NO_KEEPER : makeKeeper({ file, clock, report, text: () => snapshot(rooms) });
-  const rooms = furnish(options, keeper);
+  const what = 'sessions and bans';
+  const keeper =
+    file === undefined ? NO_KEEPER : makeKeeper({ what, file, clock, report, text: () => snapshot(rooms) });
+  const cookies = makeMemoryCookies({
+    clock,
+    idleMs: () => settings().cookieIdleMs,
+    isLive: (account, session) => rooms.book.byId(account, session) !== undefined,
+    report,
+    file: options.cookieFile,
+  });
+  const rooms = furnish(options, { ...keeper, ended: cookies.ended });
   if (file !== undefined) restoreFile(rooms, file, report);
+  cookies.restore();
   return {
     admit: (ask, overloaded) => admit(rooms, ask, overloaded),
     retry: (wish) => retry(rooms, wish),
@@ -155,6 +168,9 @@ export const openMemoryStore = (options: MemoryOptions): Store => {
     openSession: (account, max, region) => openSession(rooms, account, max, region),
     listSessions: (account) => listSessions(rooms, account),
     closeSession: (account, id) => closeSession(rooms, account, id),
-    close: () => keeper.close(),
+    cookies,
+    close: async () => {
+      await Promise.all([keeper.close(), cookies.close()]);
+    },
   };
 };

@@ -6,10 +6,11 @@ import { makeNotices, type StoreLoss } from './redis-notices.ts';
 import { openRedisStore } from './redis-open.ts';
 import { readRedisUrl } from './redis-url.ts';
 
-/** The memory store's file in the data folder. */
+/** The memory store's files in the data folder. */
 const SNAPSHOT = 'state.json';
+const COOKIES = 'cookies.json';
 
-export interface OpenOptions extends Omit<MemoryOptions, 'file'> {
+export interface OpenOptions extends Omit<MemoryOptions, 'file' | 'cookieFile'> {
   /** `memory`, or a Redis URL. */
   readonly location: string;
   /** The folder of `data`; without one nothing outlives the process. */
@@ -22,7 +23,10 @@ export interface OpenOptions extends Omit<MemoryOptions, 'file'> {
 export const openStore = (options: OpenOptions): Store => {
   const { location, data, loss = 'refuse', random, pool, settings, clock, report } = options;
   const redis = readRedisUrl(location);
-  if (!redis) return openMemoryStore({ ...options, file: data && join(data, SNAPSHOT) });
+  if (!redis) {
+    const files = data === undefined ? {} : { file: join(data, SNAPSHOT), cookieFile: join(data, COOKIES) };
+    return openMemoryStore({ ...options, ...files });
+  }
   const notices = makeNotices(redis.shown, loss, clock, report);
   return openRedisStore({ location: redis, random, pool, settings, ...notices });
 };

@@ -17,6 +17,8 @@ const PARTS = {
   close: ['house'],
   sync: ['house', 'order', 'pace'],
   pool: ['house'],
+  cookies: [],
+  keep: ['house'],
 } as const satisfies Record<string, readonly string[]>;
 
 export type ScriptName = keyof typeof PARTS;

@@ -3,6 +3,7 @@ import type { Random } from '../pipeline/ports.ts';
 import type { OpenedSession, Refused, Store, StoreSettings, TurnAnswer, Wish } from '../pipeline/store-port.ts';
 import { slowedBy } from '../policy/pacing.ts';
 import { looksLikeId, newSessionId } from '../policy/sessions.ts';
+import { makeRedisCookies } from './redis-cookies.ts';
 import type { Desk } from './redis-desk.ts';
 import { runField, seatField, waitField } from './redis-holdings.ts';
 import { accountKeys, HOUSE, houseKeys, siteKeys } from './redis-keys.ts';
@@ -156,6 +157,7 @@ export const makeSingleStore = ({ desk, random, settings }: SingleOptions): Stor
       const args = [settings().sessionIdleMs, account, id];
       return (await desk.ask('close', keysFor(image, undefined, [account]), args, image)) === 1;
     },
+    cookies: makeRedisCookies({ desk, cluster: false, settings }),
     close: () => desk.stop(),
   };
 };

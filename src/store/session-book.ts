@@ -62,12 +62,14 @@ export interface Changes {
   changed(): void;
   /** Only a time of last use moved. */
   touched(): void;
+  /** A session is over, whatever the reason. */
+  ended(session: Session): void;
 }
 
 export const makeSessionBook = (
   random: () => number,
   idleMs: () => number,
-  { changed, touched }: Changes,
+  { changed, touched, ended }: Changes,
 ): SessionBook => {
   const shelves = new Map<string, Shelf>();
   const ids = new Set<string>();
@@ -87,6 +89,7 @@ export const makeSessionBook = (
     ids.delete(session.id);
     idle.remove(session);
     unhost(session);
+    ended(session);
     changed();
   };
 

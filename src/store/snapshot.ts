@@ -1,7 +1,7 @@
 /** Sessions and bans of the memory store as text, and back (S-20). */
-import { readFileSync } from 'node:fs';
 import { looksLikeId } from '../policy/sessions.ts';
 import type { Rooms } from './admission.ts';
+import { isRecord, isText, isTime, readKept } from './kept.ts';
 import { isBound } from './lines.ts';
 import { bansOf, restoreBan } from './reload.ts';
 
@@ -43,10 +43,6 @@ export const snapshot = (rooms: Rooms): string => {
   return `${JSON.stringify(saved)}\n`;
 };
 
-const isText = (value: unknown): value is string => typeof value === 'string';
-const isTime = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
-
 const isSession = (value: unknown): value is SavedSession => {
   if (!isRecord(value)) return false;
   const { id, account, name, upstream, lastUse, bans } = value;
@@ -84,34 +80,8 @@ const restore = (rooms: Rooms, saved: Saved): void => {
   }
 };
 
-const readText = (file: string): string | undefined => {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
-};
-
-const parse = (text: string): unknown => {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-};
-
 /** Reads a snapshot when there is one; one that cannot be used is reported and left out. */
 export const restoreFile = (rooms: Rooms, file: string, report: (problem: string) => void): void => {
-  let text: string | undefined;
-  try {
-    text = readText(file);
-  } catch (error) {
-    report(`sessions and bans cannot be read from ${file}: ${String((error as NodeJS.ErrnoException).code)}`);
-    return;
-  }
-  if (text === undefined) return;
-  const saved = parse(text);
-  if (isSaved(saved)) restore(rooms, saved);
-  else report(`${file} is damaged: sessions and bans from before the start are lost`);
+  const saved = readKept('sessions and bans', file, isSaved, report);
+  if (saved) restore(rooms, saved);
 };

@@ -1,5 +1,6 @@
 /** What every store must do, whatever it is made of: sections 7, 8, 9 and 14 of the contract, step by step. */
 import { describe, expect, it } from 'vitest';
+import type { JarKey, StoredCookie } from '../../src/model/cookies.ts';
 import type { Upstream } from '../../src/model/job.ts';
 import type { Ask, Pool } from '../../src/pipeline/ports.ts';
 import type {
@@ -11,6 +12,7 @@ import type {
   Waiting,
   Wish,
 } from '../../src/pipeline/store-port.ts';
+import { identityOf } from '../../src/policy/cookies.ts';
 import { ask, CREATE, inSession, poolOf, STORE_SETTINGS, upstream, upstreams } from '../support/store-house.ts';
 
 export interface OpenedStore {
@@ -782,6 +784,184 @@ const seats = (withLab: WithLab): void => {
   );
 };
 
+const SITE = 'shop.localhost';
+
+const cookie = (name: string, value = '1', over: Partial<StoredCookie> = {}): StoredCookie => ({
+  name,
+  value,
+  domain: SITE,
+  path: '/',
+  hostOnly: true,
+  secure: false,
+  createdAt: 1_000_000,
+  expiresAt: undefined,
+  ...over,
+});
+
+const jarOf = (over: Partial<JarKey> = {}): JarKey => ({
+  account: 'demo',
+  session: undefined,
+  upstream: 'u0',
+  ...over,
+});
+
+const cookies = (withLab: WithLab): void => {
+  const keep = async ({ store }: Lab, jar: JarKey, set: readonly StoredCookie[], away: readonly string[] = []) =>
+    store.cookies.keep(jar, SITE, [
+      ...away.map((name) => [identityOf(cookie(name)), undefined] as const),
+      ...set.map((one) => [identityOf(one), one] as const),
+    ]);
+  const read = async ({ store }: Lab, jar: JarKey, site = SITE): Promise<StoredCookie[]> => [
+    ...((await store.cookies.read(jar, site))?.values() ?? []),
+  ];
+  const names = async (lab: Lab, jar: JarKey, site = SITE): Promise<string[]> =>
+    (await read(lab, jar, site)).map(({ name }) => name);
+  const open = async ({ store }: Lab): Promise<string> => {
+    const opened = await store.openSession('demo', 10, undefined);
+    return 'id' in opened ? opened.id : '';
+  };
+
+  it(
+    'K-01 gives back what was kept, every field and byte of it',
+    withLab(upstreams(1), async (lab) => {
+      const odd = cookie('', '"\\ä=;ÿ\u00a0', { path: '/a|b', createdAt: 1_000_000.25, expiresAt: 4e12 });
+      const wide = cookie('b', '', { domain: 'shop.localhost', hostOnly: false, secure: true });
+      expect(await read(lab, jarOf())).toEqual([]);
+      await keep(lab, jarOf(), [odd, wide]);
+      expect(await read(lab, jarOf())).toEqual([odd, wide]);
+    }),
+  );
+
+  it(
+    'K-05 and robustness H02 no jar is another: accounts, upstreams, sessions and sites stay apart',
+    withLab(upstreams(2), async (lab) => {
+      const [one, two] = [await open(lab), await open(lab)];
+      const jars = [jarOf(), jarOf({ account: 'other' }), jarOf({ upstream: 'u1' }), jarOf({ session: one })];
+      for (const [n, jar] of jars.entries()) await keep(lab, jar, [cookie(`c${n}`)]);
+      for (const [n, jar] of jars.entries()) expect(await names(lab, jar)).toEqual([`c${n}`]);
+      expect(await names(lab, jarOf({ session: one, upstream: 'u1' }))).toEqual(['c3']);
+      expect(await names(lab, jarOf({ session: two }))).toEqual([]);
+      expect(await names(lab, jarOf(), 'other.localhost')).toEqual([]);
+    }),
+  );
+
+  it(
+    'K-05 changes single cookies: what two responses of a session set at the same time is all there',
+    withLab(upstreams(1), async (lab) => {
+      const jar = jarOf({ session: await open(lab) });
+      await keep(lab, jar, [cookie('old'), cookie('gone')]);
+      const each = Array.from({ length: 20 }, (_, n) => keep(lab, jar, [cookie(`c${n}`), cookie('old', `${n}`)]));
+      await Promise.all([...each, keep(lab, jar, [], ['gone'])]);
+      const all = await read(lab, jar);
+      expect(all.map(({ name }) => name).sort()).toEqual(['old', ...each.map((_, n) => `c${n}`)].sort());
+      expect(all.find(({ name }) => name === 'old')?.value).toBe('19');
+    }),
+  );
+
+  it(
+    'K-05 the last of several changes of one cookie counts',
+    withLab(upstreams(1), async (lab) => {
+      await keep(lab, jarOf(), [cookie('a', '1'), cookie('b'), cookie('a', '2')]);
+      expect((await read(lab, jarOf())).map(({ name, value }) => name + value)).toEqual(['b1', 'a2']);
+      await keep(lab, jarOf(), [cookie('b', '3')], ['b', 'a', 'never']);
+      expect((await read(lab, jarOf())).map(({ name, value }) => name + value)).toEqual(['b3']);
+      await keep(lab, jarOf(), [], ['b']);
+      expect(await lab.store.cookies.read(jarOf(), SITE)).toBeUndefined();
+    }),
+  );
+
+  it(
+    'K-02 forgets a jar 15 minutes after its last use, whatever site that was for',
+    withLab(upstreams(1), async (lab) => {
+      await keep(lab, jarOf(), [cookie('a')]);
+      await lab.advance(899_999);
+      expect(await names(lab, jarOf(), 'other.localhost')).toEqual([]);
+      await lab.advance(899_999);
+      expect(await names(lab, jarOf())).toEqual(['a']);
+      await lab.advance(900_000);
+      expect(await names(lab, jarOf())).toEqual([]);
+      await keep(lab, jarOf(), [cookie('b')]);
+      expect(await names(lab, jarOf())).toEqual(['b']);
+    }),
+  );
+
+  it(
+    'K-02 a jar that is over by the time a cookie comes begins anew',
+    withLab(upstreams(1), async (lab) => {
+      await keep(lab, jarOf(), [cookie('a')]);
+      await lab.advance(900_000);
+      await keep(lab, jarOf(), [cookie('b')]);
+      expect(await names(lab, jarOf())).toEqual(['b']);
+    }),
+  );
+
+  it(
+    "S-11 and K-05 a session's jar lives exactly as long as the session",
+    withLab(upstreams(1), async (lab) => {
+      const id = await open(lab);
+      const jar = jarOf({ session: id });
+      await keep(lab, jar, [cookie('a')]);
+      await lab.advance(1_799_999);
+      await lab.go(inSession(id, free));
+      await lab.advance(86_400_000);
+      expect(await names(lab, jar)).toEqual(['a']);
+      await lab.leave(inSession(id), id);
+      await lab.advance(1_800_000);
+      expect(await lab.store.listSessions('demo')).toEqual([]);
+      await lab.no(inSession(id));
+      expect(await names(lab, jar)).toEqual([]);
+    }),
+  );
+
+  it(
+    'S-06 and K-05 a deleted session takes its jar along, and a late response brings it not back',
+    withLab(upstreams(1), async (lab) => {
+      const jar = jarOf({ session: await open(lab) });
+      await keep(lab, jar, [cookie('a')]);
+      await lab.store.closeSession('demo', jar.session ?? '');
+      expect(await names(lab, jar)).toEqual([]);
+      await keep(lab, jar, [cookie('b')]);
+      expect(await names(lab, jar)).toEqual([]);
+    }),
+  );
+
+  it(
+    'K-05 keeps 180 cookies of a site and drops the one set longest ago',
+    withLab(upstreams(1), async (lab) => {
+      for (let n = 0; n < 180; n++) await keep(lab, jarOf(), [cookie(`c${n}`)]);
+      await keep(lab, jarOf(), [cookie('c0', '2')]);
+      await keep(lab, jarOf(), [cookie('x'), cookie('y')]);
+      const left = await names(lab, jarOf());
+      expect(left).toHaveLength(180);
+      expect(left.slice(0, 2)).toEqual(['c3', 'c4']);
+      expect(left.slice(-3)).toEqual(['c0', 'x', 'y']);
+    }),
+  );
+
+  it(
+    'K-05 keeps 64 KiB of a site',
+    withLab(upstreams(1), async (lab) => {
+      for (let n = 0; n < 40; n++) await keep(lab, jarOf(), [cookie(`c${n}`, 'x'.repeat(4_000))]);
+      const left = await names(lab, jarOf());
+      expect(left.length).toBeGreaterThanOrEqual(15);
+      expect(left.length).toBeLessThanOrEqual(16);
+      expect(left.at(-1)).toBe('c39');
+    }),
+  );
+
+  it(
+    'K-05 keeps cookies of 1000 sites in a jar',
+    withLab(upstreams(1), async (lab) => {
+      const shop = (n: number): string => `s${n}.localhost`;
+      for (let n = 0; n < 1_005; n++) await lab.store.cookies.keep(jarOf(), shop(n), [['a', cookie('a')]]);
+      let kept = 0;
+      for (let n = 0; n < 1_005; n++) if (await lab.store.cookies.read(jarOf(), shop(n))) kept++;
+      expect(kept).toBe(1_000);
+      expect(await lab.store.cookies.read(jarOf(), shop(1_004))).toBeDefined();
+    }),
+  );
+};
+
 /** Runs the suite on the store that `open` opens. */
 export const storeConformance = (name: string, open: OpenForTest): void => {
   const withLab: WithLab =
@@ -799,4 +979,5 @@ export const storeConformance = (name: string, open: OpenForTest): void => {
   describe(`${name}: bans`, () => bans(withLab));
   describe(`${name}: sessions`, () => sessions(withLab));
   describe(`${name}: seats`, () => seats(withLab));
+  describe(`${name}: cookies`, () => cookies(withLab));
 };

@@ -245,7 +245,7 @@ describe('the snapshot of the memory store', () => {
     const store = openStore({ ...options, location: 'memory', data: join(folder, 'here') });
     await newSession(store);
     await store.close();
-    expect(await readdir(join(folder, 'here'))).toEqual(['state.json']);
+    expect(await readdir(join(folder, 'here'))).toEqual(['cookies.json', 'state.json']);
     expect(() => openStore({ ...options, location: 'nowhere' })).toThrow('store');
   });
 });

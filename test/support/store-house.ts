@@ -31,6 +31,7 @@ export const STORE_SETTINGS: StoreSettings = {
   sessionIdleMs: 1_800_000,
   banMs: 600_000,
   upstreamDownMs: 30_000,
+  cookieIdleMs: 900_000,
 };
 
 export const ask = (over: Partial<Ask> = {}): Ask => ({

@@ -63,6 +63,7 @@ local function finish(account, one)
   local records = recordsOf(account)
   call('ZREM', sessionsOf(account), one.id)
   call('HDEL', records, 's' .. one.id)
+  call('DEL', TAG .. 'jar:s' .. one.id .. ':' .. account)
   if one.name ~= '' and call('HGET', records, 'n' .. one.name) == one.id then
     call('HDEL', records, 'n' .. one.name)
   end
