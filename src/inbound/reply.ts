@@ -53,9 +53,11 @@ interface Pouring {
   readonly maxBytes: number;
 }
 
-/** HTTP/1.0 has no other sign of an incomplete body than a reset (E-10). */
+/** What came is handed over, then the connection is cut. HTTP/1.0 has no other sign of an incomplete body than a reset (E-10). */
 const cutOff = (response: ServerResponse): void => {
   const { httpVersion, socket } = response.req;
+  response.flushHeaders();
+  socket.uncork();
   if (httpVersion === '1.0' && !(socket instanceof TLSSocket)) socket.resetAndDestroy();
   else response.destroy();
 };
