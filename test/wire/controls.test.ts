@@ -181,7 +181,7 @@ describe('in tunnels', () => {
     other.socket.destroy();
   });
 
-  it('H-06 puts the operator his defaults below both', async () => {
+  it("H-06 puts the operator's defaults below both", async () => {
     const { proxy, origin } = await stage(
       `accounts:\n  - { id: test, key: ${KEY}, defaults: { X-Crawlera-UA: mobile, X-Crawlera-Debug: ua } }\n`,
     );
@@ -538,7 +538,7 @@ describe('user agents', () => {
     expect(Math.max(...perRequest)).toBeGreaterThan(1);
   });
 
-  it.each([MINE, ''])('G-02 pass leaves the client its own, hints included, or none: %j', async (own) => {
+  it.each([MINE, ''])("G-02 pass sends the client's own, hints included, or none: %j", async (own) => {
     const { ask, head } = await stage();
     await ask(`${own}${HINTS}X-Crawlera-UA: pass\r\n`);
     expect(head()).toMatch(new RegExp(`\\r\\n${own ? 'User-Agent: Mine/1\\r\\n' : ''}Sec-CH-UA: "mine"\\r\\n`));

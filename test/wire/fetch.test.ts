@@ -168,7 +168,7 @@ describe('the headers (Q-04, Q-05)', () => {
     expect(origin.received()).toBe(`GET / HTTP/1.1\r\nHost: ${authority}\r\n\r\n`);
   });
 
-  it('F-03 Q-05 sends an Authorization that headers= names, for that one is the target its own', async () => {
+  it('F-03 Q-05 sends an Authorization that headers= names, for that one is meant for the target', async () => {
     const { fetch, origin } = await stage();
     await fetch('/', `&headers=${encode('Authorization: Basic dGFyZ2V0')}`);
     expect(origin.requests[0]?.head).toContain('\r\nAuthorization: Basic dGFyZ2V0\r\n');
@@ -271,7 +271,7 @@ describe('the same rules as any request (Q-07)', () => {
     expect([raw.status, raw.header('X-Crawlera-Error')]).toEqual([429, undefined]);
   });
 
-  it('D-08 T-15 robustness D08 does not follow a redirect', async () => {
+  it('T-15 robustness D08 does not follow a redirect', async () => {
     const { fetch, origin, authority } = await stage();
     origin.enqueue(`HTTP/1.1 302 Found\r\nLocation: http://${authority}/next\r\nContent-Length: 0\r\n\r\n`);
     const answer = await fetch('/');

@@ -101,7 +101,7 @@ describe('what the target receives, byte for byte', () => {
     expect(origin.requests[0]?.body).toBe('abcde');
   });
 
-  it('F-01 F-04 in a tunnel with TLS: the inner request alone, with the client its own Host', async () => {
+  it("F-01 F-04 in a tunnel with TLS: the inner request alone, with the client's own Host", async () => {
     const origin = await kit.secureOrigin(['shop.localhost']);
     const proxy = await kit.proxy(open(true));
     const line = await openSecure(proxy, `shop.localhost:${origin.port}`);
@@ -400,7 +400,7 @@ describe('injection (robustness B01)', () => {
     expect(origin.received() + upstream.seen.join('')).not.toMatch(secondHeader);
   });
 
-  it('robustness B01 writes its own Host into a tunnel when the client its Host is none', async () => {
+  it("robustness B01 writes its own Host into a tunnel when the client's is none", async () => {
     const origin = await kit.origin();
     const proxy = await kit.proxy();
     const line = await openTunnel(proxy, `shop.localhost:${origin.port}`);

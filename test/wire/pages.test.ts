@@ -68,7 +68,7 @@ describe('the welcome page', () => {
     }
   });
 
-  it('falls back on its own address when Host is none, and is nobody its mouthpiece', async () => {
+  it('falls back on its own address when Host is none, and shows nothing else of it', async () => {
     const proxy = await kit.proxy();
     for (const host of ['', '"><script>alert(1)</script>', 'a b', '<b>:80', "x'onload='y"]) {
       const answer = await open(proxy, '/', 'GET', host);

@@ -41,7 +41,7 @@ const everyWay = async (proxy: RunningProxy, authority: string): Promise<Answer[
   ];
 };
 
-describe('addresses that are nobody its website', () => {
+describe('addresses that are no website', () => {
   it.each([
     '127.0.0.1',
     '127.255.255.254',
@@ -250,7 +250,7 @@ describe('loops', () => {
     line.socket.destroy();
   });
 
-  it('robustness D06 a second instance as upstream, without a key, ends at its 407 and is no target its error', async () => {
+  it("robustness D06 a second instance as upstream, without a key, ends at its 407 and is not shown as the target's error", async () => {
     const inner = await kit.proxy();
     const outer = await kit.proxy(`upstreams: [{ url: "http://127.0.0.1:${inner.port}" }]\n`);
     const answer = await get(outer, 'http://shop.localhost:9/');
