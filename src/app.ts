@@ -95,6 +95,7 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
   });
   const exchange = makeExchange({
     gate,
+    cookies: store.cookies,
     transport,
     ledger,
     clock,

@@ -8,6 +8,7 @@ import type { Failure } from '../policy/retry.ts';
 import { retryAfterMs } from '../policy/retry-after.ts';
 import type { RequestBody } from './body.ts';
 import type { House, WebsiteSettings } from './house.ts';
+import { fillJar, type Jar, openJar, withCookies } from './jar.ts';
 import { type Peeked, peek } from './peek.ts';
 import type { InboundResponse, OutboundRequest, Soon, Stop, Turn } from './ports.ts';
 import type { Run } from './run.ts';
@@ -29,7 +30,9 @@ export const attemptOnce = async (
   run.requestMs = undefined;
   const session = turn.ticket.session;
   const owner = session ? `${job.account.id}/${session.id}` : job.account.id;
-  const request = dress(house, run, turn, website, body);
+  const opened = openJar(house.cookies, job, turn);
+  const jar = opened instanceof Promise ? await opened : opened;
+  const request = dress(house, run, turn, website, body, jar);
   try {
     const response = await house.transport.attempt(
       request,
@@ -43,6 +46,9 @@ export const attemptOnce = async (
     const { ban, suspect } = judged;
     const note = suspect && `suspect: ${suspect.id}`;
     record(run, turn, response.exit, ban?.id ?? 'fine', response.status, startedAt, note);
+    // A session in the making goes on through another upstream: what a ban answer of this one sets is not for its jar.
+    const kept = ban && turn.ticket.fresh ? undefined : fillJar(house, job, jar, response.headers);
+    if (kept) await kept;
     if (ban === undefined) return { kind: 'answer', response: judged.response };
     judged.response.body.abort();
     obey(house, turn, response, ban);
@@ -85,6 +91,7 @@ const dress = (
   turn: Turn,
   website: WebsiteSettings,
   body: RequestBody | undefined,
+  jar: Jar | undefined,
 ): OutboundRequest => {
   const { job } = run;
   const { controls } = job;
@@ -98,7 +105,7 @@ const dress = (
     method: job.method,
     target: job.target,
     path: job.path,
-    headers: dressed.headers,
+    headers: withCookies(dressed.headers, job, jar, house.clock.now()),
     framed: job.framed,
     body: body?.open(),
     servername: job.servername,

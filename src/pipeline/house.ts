@@ -1,7 +1,7 @@
 /** What one running proxy is made of, as the pipeline sees it. */
 import type { AgentList } from '../model/agents.ts';
 import type { BanRules } from '../policy/ban.ts';
-import type { Clock, Gate, Ledger, Random, Transport } from './ports.ts';
+import type { Clock, CookieStore, Gate, Ledger, Random, Transport } from './ports.ts';
 
 /** Settings of one website, overrides already folded over the defaults. */
 export interface WebsiteSettings {
@@ -25,6 +25,7 @@ export interface Rulebook {
 
 export interface House {
   readonly gate: Gate;
+  readonly cookies: CookieStore;
   readonly transport: Transport;
   readonly ledger: Ledger;
   readonly clock: Clock;
