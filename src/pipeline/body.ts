@@ -100,6 +100,12 @@ export const makeRequestBody = (
     }
   };
 
+  const replay = (taker: BodySink): boolean => {
+    let room = true;
+    for (const chunk of kept) room = taker.write(chunk);
+    return room;
+  };
+
   /** Plays what was kept, then joins the live body. The kept part is small: it is written without waiting for room. */
   const player = (): BodySource => {
     let mine: BodySink | undefined;
@@ -110,14 +116,12 @@ export const makeRequestBody = (
           return;
         }
         mine = taker;
-        let room = true;
-        for (const chunk of kept) room = taker.write(chunk);
-        if (ended) {
-          taker.end();
-          return;
-        }
         sink = taker;
-        if (room) flow();
+        const room = replay(taker);
+        // It may have had enough of it meanwhile.
+        if (sink !== taker) return;
+        if (ended) intake.end();
+        else if (room) flow();
         else blocked = true;
       },
       resume() {
