@@ -43,16 +43,9 @@ export const attemptOnce = async (
     run.requestMs = response.requestMs;
     const soon = judge(house, job, response, stop);
     const judged = soon instanceof Promise ? await soon : soon;
-    const { ban, suspect } = judged;
-    const note = suspect && `suspect: ${suspect.id}`;
-    record(run, turn, response.exit, ban?.id ?? 'fine', response.status, startedAt, note);
-    // A session in the making goes on through another upstream: what a ban answer of this one sets is not for its jar.
-    const kept = ban && turn.ticket.fresh ? undefined : fillJar(house, job, jar, response.headers);
+    const kept = keepCookies(house, run, turn, jar, response, judged);
     if (kept) await kept;
-    if (ban === undefined) return { kind: 'answer', response: judged.response };
-    judged.response.body.abort();
-    obey(house, turn, response, ban);
-    return { kind: 'ban', rule: ban.id };
+    return conclude(house, run, turn, response, judged, startedAt);
   } catch (error) {
     if (error instanceof Gone && run.requestMs !== undefined)
       record(run, turn, run.exit ?? 'direct', 'gone', undefined, startedAt, undefined);
@@ -76,6 +69,32 @@ const judge = (house: House, job: Job, response: InboundResponse, stop: Stop): S
   const conclude = ({ start, body }: Peeked): Judged => ({ ...found.judge(start), response: { ...response, body } });
   const peeked = peek(response.body, found, house.clock, stop);
   return peeked instanceof Promise ? peeked.then(conclude) : conclude(peeked);
+};
+
+/** A session in the making goes on through another upstream: what a ban answer of this one sets is not for its jar. */
+const keepCookies = (
+  house: House,
+  { job }: Run,
+  { ticket }: Turn,
+  jar: Jar | undefined,
+  { headers }: InboundResponse,
+  { ban }: Judged,
+): Soon<void> => (ban && ticket.fresh ? undefined : fillJar(house, job, jar, headers));
+
+const conclude = (
+  house: House,
+  run: Run,
+  turn: Turn,
+  answer: InboundResponse,
+  { ban, suspect, response }: Judged,
+  startedAt: number,
+): Outcome => {
+  const note = suspect && `suspect: ${suspect.id}`;
+  record(run, turn, answer.exit, ban?.id ?? 'fine', answer.status, startedAt, note);
+  if (ban === undefined) return { kind: 'answer', response };
+  response.body.abort();
+  obey(house, turn, answer, ban);
+  return { kind: 'ban', rule: ban.id };
 };
 
 /** A website that asks to slow down is heard (A-08). */
