@@ -131,6 +131,7 @@ export const makeStage = (options: StageOptions): Stage => {
   };
   const whole: House = {
     gate: { ...gate, leave },
+    cookies: store.cookies,
     transport: makeScriptedTransport(script),
     ledger: { finished: (receipt) => receipts.push(receipt), bug: (error) => bugs.push(error) },
     clock,
