@@ -33,8 +33,9 @@ export const attemptOnce = async (
   const opened = openJar(house.cookies, job, turn);
   const jar = opened instanceof Promise ? await opened : opened;
   const request = dress(house, run, turn, website, body, jar);
+  let response: InboundResponse | undefined;
   try {
-    const response = await house.transport.attempt(
+    response = await house.transport.attempt(
       request,
       { upstream: turn.upstream, owner, session: session?.id, headMs: controls.timeoutMs, chunkMs: controls.timeoutMs },
       stop,
@@ -47,6 +48,7 @@ export const attemptOnce = async (
     if (kept) await kept;
     return conclude(house, run, turn, response, judged, startedAt);
   } catch (error) {
+    response?.body.abort();
     if (error instanceof Gone && run.requestMs !== undefined)
       record(run, turn, run.exit ?? 'direct', 'gone', undefined, startedAt, undefined);
     if (!(error instanceof Fault)) throw error;

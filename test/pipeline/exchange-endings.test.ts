@@ -12,6 +12,7 @@ import { expectSettled, headerOf, jobOf, makeStage, type Stage, type StageOption
 import { brokenBody, page } from './exchange-script.ts';
 
 const BAN = page(429, 'no!!');
+const SETS_COOKIE = page(200, 'hello', { headers: ['Set-Cookie', 'a=b'] });
 const FINE = page(200, 'hello');
 
 describe('every ending is settled once', () => {
@@ -27,6 +28,13 @@ describe('every ending is settled once', () => {
     [
       'noting a ban, later',
       { plays: [BAN], parts: ({ gate }) => ({ gate: { ...gate, banned: async () => bug() } }) },
+      true,
+    ],
+    ['judging', { plays: [FINE], rules: { bans: { judge: bug } } }, true],
+    ['reading cookies', { plays: [], parts: ({ cookies }) => ({ cookies: { ...cookies, read: bug } }) }, true],
+    [
+      'keeping cookies',
+      { plays: [SETS_COOKIE], parts: ({ cookies }) => ({ cookies: { ...cookies, keep: bug } }) },
       true,
     ],
     ['the next turn', { plays: [BAN], parts: ({ gate }) => ({ gate: { ...gate, again: bug } }) }, true],
