@@ -245,7 +245,7 @@ describe('no canary comes out', () => {
       expect(seen).toContain(status);
     // The log told of all of it.
     expect(log.split('\n').filter((line) => line.includes('"msg":"request"')).length).toBeGreaterThan(35);
-    expect(site.received()).toContain(CANARIES.cookie);
+    expect(site.received()).toContain(CANARIES.setCookie);
   });
 
   it('robustness C02 C09 C11 of an upstream that refuses, resets, is silent or wants another password', async () => {
