@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { HELP, parseCommand } from './cli/args.ts';
 import { runCa } from './cli/ca.ts';
 import { checkConfig } from './cli/check-config.ts';
+import { runRules } from './cli/rules.ts';
 import { serve } from './cli/serve.ts';
 import { configFile, loadSettings } from './config/load.ts';
 
@@ -40,6 +41,8 @@ const run = async (): Promise<number> => {
       return checkConfig({ ...surroundings, config: command.config, out, err });
     case 'ca':
       return ca(command.config, command.rest);
+    case 'rules':
+      return runRules(command.rest, { ...surroundings, config: command.config, out, err });
     case 'help':
       out(HELP);
       return 0;

@@ -1,5 +1,6 @@
 /** The `check-config` sub-command: validates the configuration and shows what it comes to. */
 import { configFile, type LoadOptions, loadSettings } from '../config/load.ts';
+import { loadRules } from '../config/rules.ts';
 import { summaryLines } from '../config/summary.ts';
 
 export interface CheckOptions extends Pick<LoadOptions, 'env' | 'cwd'> {
@@ -14,6 +15,11 @@ export const checkConfig = ({ config, env, cwd, out, err }: CheckOptions): numbe
   const { settings, errors } = loadSettings({ ...configFile(config, env), env, cwd });
   if (!settings) {
     for (const line of errors) err(line);
+    return 1;
+  }
+  const rules = loadRules(settings.bans.rules, cwd);
+  if (!rules.rules) {
+    for (const line of rules.errors) err(line);
     return 1;
   }
   out('OK');

@@ -65,5 +65,5 @@ export const parseRegex = (value: unknown, trusted: boolean): Parsed<RegExp> => 
     return wrong('this is no regular expression');
   }
   if (trusted || isQuick(regex)) return fine(regex);
-  return wrong(`this regular expression can take more than ${MOST_MS} ms for a page of 64 KiB`);
+  return wrong(`this regular expression can take more than ${MOST_MS} ms for a page of 64 KiB: bound its repeats`);
 };

@@ -22,7 +22,8 @@ const attemptText = ({ exit, outcome, status, tookMs, reason }: AttemptRecord): 
 /** Every attempt in words, once there was more than a single good one. */
 const attemptsText = (attempts: readonly AttemptRecord[]): string | undefined => {
   const first = attempts[0];
-  if (first === undefined || (attempts.length === 1 && first.outcome === 'fine')) return undefined;
+  if (first === undefined || (attempts.length === 1 && first.outcome === 'fine' && first.reason === undefined))
+    return undefined;
   return reasonText(attempts.map(attemptText).join('; '));
 };
 

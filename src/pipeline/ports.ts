@@ -261,7 +261,7 @@ export interface AttemptRecord {
   /** `X-Crawlera-Slave` form, or the upstream's label when no connection came about. */
   readonly exit: string;
   readonly upstream: string;
-  /** `fine`, a ban rule's name, or the condition of the fault. */
+  /** `fine`, a ban rule's name, the condition of the fault, or `gone` when the client left while its body was judged. */
   readonly outcome: string;
   readonly status: number | undefined;
   readonly tookMs: number;
