@@ -1,6 +1,6 @@
 /** A house for one exchange: a fake clock, the memory store behind the real gate, a scripted transport and reply. */
 import { expect } from 'vitest';
-import { BUILT_IN_AGENTS } from '../../src/model/agents.ts';
+import { agentList } from '../../src/model/agents.ts';
 import { readControls } from '../../src/model/controls.ts';
 import type { Job } from '../../src/model/job.ts';
 import { type AdmissionGate, makeGate } from '../../src/pipeline/admit.ts';
@@ -85,6 +85,17 @@ const ruleFor = (status: number): BanRule => ({
   tests: { match: [], noMatch: [] },
 });
 
+const AGENTS = agentList(
+  [101, 102, 103, 104].map((major) => ({
+    userAgent: `Mozilla/5.0 (X11; Linux x86_64; rv:${major}.0) Gecko/20100101 Firefox/${major}.0`,
+    weight: 1,
+    family: 'firefox',
+    major,
+    platform: 'Linux',
+    mobile: false,
+  })),
+);
+
 const RULES: Rulebook = {
   website: () => ({ siteDelayMs: 200, slaveDelayMs: 0, insecureTarget: false, forbidden: false }),
   softLimitMs: 120_000,
@@ -92,7 +103,7 @@ const RULES: Rulebook = {
   maxResponseBytes: 1_000,
   operatorContact: 'nobody',
   bans: { judge: (_asked, { status }) => ({ ban: status === 429 ? ruleFor(429) : undefined, suspect: undefined }) },
-  agents: BUILT_IN_AGENTS,
+  agents: { desktop: AGENTS, mobile: AGENTS },
 };
 
 export interface StageOptions {
