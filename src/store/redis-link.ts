@@ -1,6 +1,6 @@
 /** Whether Redis can be asked: opening, up or away, and the way back without a restart (robustness G14). */
 import type { Wire, WireEvents } from './redis.ts';
-import { ANSWER_MS, makeQuestions, reasonOf, storeLost } from './redis-questions.ts';
+import { makeQuestions, reasonOf, storeLost } from './redis-questions.ts';
 import type { ScriptName } from './redis-scripts.ts';
 
 export type Arg = string | number;
@@ -8,7 +8,7 @@ export type Arg = string | number;
 type Send = (script: ScriptName, keys: readonly string[], args: readonly Arg[]) => Promise<unknown>;
 
 export interface Link {
-  /** One script, one round trip. Rejects with `Refusal` serverbusy within `ANSWER_MS` when Redis does not answer. */
+  /** One script, one round trip. Rejects with `Refusal` serverbusy within `answerMs` when Redis does not answer. */
   readonly call: Send;
   /** The same whether or not Redis is thought to be there: for `greet`. */
   readonly probe: Send;
@@ -22,6 +22,8 @@ export interface LinkOptions {
   readonly greet: (link: Link) => Promise<void>;
   readonly onLost: (reason: string) => void;
   readonly onBack: () => void;
+  /** Nobody waits longer than this for Redis. */
+  readonly answerMs: number;
 }
 
 /** While it is away it is greeted this often, */
@@ -31,7 +33,7 @@ const STUCK_MS = 3_000;
 
 type State = 'opening' | 'up' | 'away' | 'closed';
 
-export const openLink = ({ open, greet, onLost, onBack }: LinkOptions): Link => {
+export const openLink = ({ open, greet, onLost, onBack, answerMs }: LinkOptions): Link => {
   let state: State = 'opening';
   let greeting = false;
   let opened: (() => void)[] = [];
@@ -95,13 +97,13 @@ export const openLink = ({ open, greet, onLost, onBack }: LinkOptions): Link => 
 
   const whenOpened = async (since: number): Promise<number> => {
     await new Promise<void>((resolve) => {
-      const limit = setTimeout(resolve, ANSWER_MS);
+      const limit = setTimeout(resolve, answerMs);
       opened.push(() => {
         clearTimeout(limit);
         resolve();
       });
     });
-    return Math.max(1, ANSWER_MS - (performance.now() - since));
+    return Math.max(1, answerMs - (performance.now() - since));
   };
 
   const run: Send = (script, keys, args) => {
@@ -115,7 +117,7 @@ export const openLink = ({ open, greet, onLost, onBack }: LinkOptions): Link => 
   };
 
   const call: Send = (script, keys, args) => {
-    if (state === 'up') return questions.ask(() => wire.run(script, keys, args), ANSWER_MS);
+    if (state === 'up') return questions.ask(() => wire.run(script, keys, args), answerMs);
     if (state !== 'opening') return Promise.reject(storeLost('away'));
     return whenOpened(performance.now()).then((leftMs) => {
       if (state !== 'up') throw storeLost('away');
@@ -125,7 +127,7 @@ export const openLink = ({ open, greet, onLost, onBack }: LinkOptions): Link => 
 
   const link: Link = {
     call,
-    probe: (script, keys, args) => questions.ask(() => run(script, keys, args), ANSWER_MS),
+    probe: (script, keys, args) => questions.ask(() => run(script, keys, args), answerMs),
     isUp: () => state === 'up',
     close: () => {
       enter('closed');

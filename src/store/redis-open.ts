@@ -4,6 +4,7 @@ import type { Store, StoreSettings } from '../pipeline/store-port.ts';
 import { openWire } from './redis.ts';
 import { makeDesk } from './redis-desk.ts';
 import { openLink } from './redis-link.ts';
+import { ANSWER_MS } from './redis-questions.ts';
 import { makeSingleStore } from './redis-store.ts';
 import type { RedisLocation } from './redis-url.ts';
 
@@ -14,6 +15,8 @@ export interface RedisOptions {
   readonly settings: () => StoreSettings;
   /** Milliseconds, instead of Redis' own clock; for tests. */
   readonly time?: (() => number) | undefined;
+  /** Only tests are that patient. */
+  readonly answerMs?: number;
   readonly onLost?: (reason: string) => void;
   readonly onBack?: () => void;
 }
@@ -24,6 +27,7 @@ export const openRedisStore = (options: RedisOptions): Store => {
   const link = openLink({
     open: (events) => openWire(location, events),
     greet: desk.greet,
+    answerMs: options.answerMs ?? ANSWER_MS,
     onLost: (reason) => options.onLost?.(reason),
     onBack: () => options.onBack?.(),
   });

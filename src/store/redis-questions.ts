@@ -38,7 +38,7 @@ export const makeQuestions = (onTrouble: (reason: string) => void): Questions =>
         return open.delete(fail);
       };
       const tooLate = (): void => {
-        if (open.has(fail)) onTrouble(`no answer within ${ANSWER_MS} ms`);
+        if (open.has(fail)) onTrouble(`no answer within ${Math.ceil(withinMs)} ms`);
         fail(storeLost('no answer in time'));
       };
       // After a long turn of our own loop the answer may be there already: it is read before this fires.

@@ -24,7 +24,14 @@ describe.runIf(hasRedis)('one Redis', () => {
     const location = readRedisUrl(server.url);
     if (!location) throw new Error('no location');
     let now = 1_000_000;
-    const store = openRedisStore({ location, random: makeRandom(), pool, settings: () => settings, time: () => now });
+    const store = openRedisStore({
+      location,
+      random: makeRandom(),
+      pool,
+      settings: () => settings,
+      time: () => now,
+      answerMs: 5_000,
+    });
     return {
       store,
       advance: async (ms) => {

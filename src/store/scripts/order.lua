@@ -7,10 +7,9 @@
 --                               STRANGE + end   not in the asker's pool; hidden for a while
 -- Upstreams not seen yet are met by a walk over the pool's ring of places, a cursor a region and pool version.
 local FREE_TOP, BUSY, BARRED, STRANGE = 9e12, 1e13, 2e13, 3e13
--- Added to positions of the walk to rank places never used.
-local FRESH = 1e12
--- How long a website's state outlives its last use, and how much later it may really go.
-local IDLE, SLACK = 120000, 30000
+-- How long a website's state outlives its last use where Redis has few keys and where it has many, and how much later it
+-- may really go.
+local IDLE, SHORT_IDLE, MANY, SLACK = 3600000, 120000, 50000, 30000
 -- More used ones than this are too many to remember; older uses than this need not be (A-09b looks back that far).
 local REMEMBERED, MEMORY = 512, 60000
 -- At most so many are looked at where a request goes through banned ones (No-Bancheck) or the down ones are counted.
@@ -38,24 +37,25 @@ local function openSite(name, where)
   SITE = TAG .. 'site:' .. name
   site = { name = name, where = where, walks = {} }
   ORDER = orderOf('')
-  local known = call('HMGET', SITE, 'turn', 'until', 'barred', 'watch', 'regions', 'k' .. VERSION .. ':')
+  local known = call('HMGET', SITE, 'turn', 'until', 'barred', 'watch', 'regions', 'k' .. VERSION .. ':', 'at')
   site.turn = tonumber(known[1] or 0)
   site.expiry = tonumber(known[2] or 0)
   site.firstBarred = tonumber(known[3] or 0)
   site.watch = tonumber(known[4] or 0)
   site.regions = known[5] or ''
   site.whole = known[6]
-  site.need = now + IDLE
+  site.where = tonumber(known[7] or where)
+  site.need = now
 end
 
 -- The state must live until then.
 local function needUntil(at)
-  site.need = max(site.need, at + IDLE)
+  site.need = max(site.need, at)
 end
 
 local function closeSite()
-  if site.need > site.expiry then
-    local at = site.need + SLACK
+  if site.need + SHORT_IDLE > site.expiry then
+    local at = site.need + SLACK + (call('DBSIZE') > MANY and SHORT_IDLE or IDLE)
     set('until', text(at))
     call('PEXPIRE', ORDER, text(at - now))
     for region in string.gmatch(site.regions, '%l+') do
@@ -94,8 +94,12 @@ end
 
 local walkOf
 
+-- Where the whole walk stands is kept as a share of the ring too: a changed pool is walked from there.
 local function saveWalk(region, walk)
   set('k' .. VERSION .. ':' .. region, walk.start .. ' ' .. text(walk.cursor) .. ' ' .. text(walk.last) .. ' ' .. walk.length)
+  if region == '' and walk.length > 0 then
+    set('at', string.format('%.17g', (walk.start + walk.cursor) % walk.length / walk.length))
+  end
 end
 
 local function newWalk(region)
@@ -136,7 +140,7 @@ end
 -- Rank of a place nobody used yet.
 local function freshRank(place)
   local walk = walkOf('')
-  return walk.cursor + ahead(walk, place) - FRESH
+  return walk.cursor + ahead(walk, place) - walk.last
 end
 
 -- ---- records of upstreams seen ----------------------------------------------------------------------------------
@@ -196,7 +200,7 @@ end
 
 local function rank(key, score, id)
   if call('ZADD', key, text(score), id) == 1 then
-    call('PEXPIRE', key, text(max(site.expiry, site.need + SLACK) - now))
+    call('PEXPIRE', key, text(max(site.expiry, site.need + SHORT_IDLE + SLACK) - now))
   end
 end
 

@@ -59,7 +59,7 @@ end
 local function remember(key, member, at)
   call('ZREMRANGEBYSCORE', key, '-inf', text(now))
   call('ZADD', key, text(at), member)
-  call('PEXPIRE', key, text(at - now + IDLE))
+  call('PEXPIRE', key, text(at - now + SHORT_IDLE))
 end
 
 local function reliefIn(ask)
