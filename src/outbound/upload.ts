@@ -39,6 +39,8 @@ export class Upload implements BodySink {
     if (this.stopped) return;
     this.flushHead();
     this.live = true;
+    // From here on the client's pauses are the body's own to time.
+    if (!this.done) this.owner.progress(this.blocked);
   }
 
   write(chunk: Buffer): boolean {

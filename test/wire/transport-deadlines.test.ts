@@ -1,0 +1,255 @@
+/** Clients that stop in the middle: a tunnel never used, a handshake never finished, an answer never read (robustness G01, G02). */
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openAuthority } from '../../src/inbound/authority.ts';
+import { attachLink, isIdle } from '../../src/inbound/link.ts';
+import { makeListener } from '../../src/inbound/listener.ts';
+import { makeReply } from '../../src/inbound/reply.ts';
+import { makeTunnels, type TunnelPorts } from '../../src/inbound/tunnels.ts';
+import { Gone } from '../../src/model/errors.ts';
+import type { BodySink, BodySource, Delivery } from '../../src/pipeline/ports.ts';
+import { makeStop } from '../../src/pipeline/stop.ts';
+import { AUTH, openTunnel } from '../support/client.ts';
+import { makeFakeClock } from '../support/fake-clock.ts';
+import { until } from '../support/sockets.ts';
+import { headFor, makeLines, makeStage } from './transport-kit.ts';
+
+const stage = makeStage({
+  yaml: () => 'timeouts: { connect: 200ms, response: 150ms, responseMin: 50ms, responseMax: 1s, drain: 200ms }',
+});
+const line = makeLines();
+const folder = mkdtempSync(join(tmpdir(), 'crawlgate-deadlines-'));
+const authority = openAuthority(folder);
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const closers: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+const clientOf = async (port: number): Promise<Socket> => {
+  const socket = connect(port, '127.0.0.1');
+  closers.push(() => socket.destroy());
+  await once(socket, 'connect');
+  return socket;
+};
+
+describe('tunnels', () => {
+  const open = async (times: Pick<TunnelPorts, 'handshakeMs' | 'idleMs'>): Promise<Socket> => {
+    const account = {
+      id: 'test',
+      plan: 'enterprise',
+      dialect: 'crawlera',
+      defaults: [],
+      maxConnections: 1,
+      maxSessions: 1,
+    } as const;
+    const listener = makeListener(
+      { host: '127.0.0.1', port: 0, maxHeaderBytes: 102_400, headMs: 30_000, idleMs: 30_000, isIdle },
+      {
+        connection: (socket) => attachLink(socket, undefined, false, undefined),
+        connect: (request, socket, head) => tunnels.onConnect(request, socket, head),
+        request: (_request, response) => response.end(),
+        malformed: (socket) => socket.destroy(),
+      },
+    );
+    const tunnels = makeTunnels({
+      authenticate: () => ({ account, suffix: { sessionName: undefined, region: undefined } }),
+      whenReady: authority.whenReady,
+      feed: listener.feed,
+      refuse: (socket) => socket.destroy(),
+      alpn: ['http/1.1'],
+      ...times,
+    });
+    const { port } = await listener.listen();
+    closers.push(() => {
+      listener.destroy();
+      return listener.close();
+    });
+    const socket = await clientOf(port);
+    socket.write('CONNECT shop.localhost:443 HTTP/1.1\r\n\r\n');
+    await once(socket, 'data');
+    return socket;
+  };
+
+  it('robustness G02 are closed when nothing ever comes', async () => {
+    const socket = await open({ idleMs: 40, handshakeMs: 30_000 });
+    await once(socket.resume(), 'close');
+  });
+
+  it('robustness G02 are closed when their handshake is never finished', async () => {
+    const socket = await open({ idleMs: 30_000, handshakeMs: 40 });
+    socket.on('error', () => {});
+    socket.write(Buffer.from([0x16, 3, 1, 2, 0, 1]));
+    const drip = setInterval(() => socket.write(Buffer.of(0)), 10);
+    await once(socket.resume(), 'close');
+    clearInterval(drip);
+  });
+
+  it('robustness G02 are left alone by both once they are in use', async () => {
+    const socket = await open({ idleMs: 30, handshakeMs: 30 });
+    socket.write('GET / HTT');
+    await new Promise((resolve) => setTimeout(resolve, 90));
+    socket.write('P/1.1\r\n\r\n');
+    expect(String((await once(socket, 'data'))[0])).toContain('200 OK');
+  });
+});
+
+describe('a client that does not read', () => {
+  let clock = makeFakeClock();
+  beforeEach(() => {
+    clock = makeFakeClock();
+  });
+
+  interface Served {
+    readonly client: Socket;
+    readonly response: ServerResponse;
+  }
+
+  /** A request in the hands of Node, with a client that reads nothing. */
+  const serve = async (): Promise<Served> => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    closers.push(() => server.close());
+    const asked = once(server, 'request');
+    const client = await clientOf((server.address() as AddressInfo).port);
+    client.pause();
+    client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    const [, response] = (await asked) as [unknown, ServerResponse];
+    return { client, response };
+  };
+
+  const HEAD = { status: 200, reason: 'OK', headers: ['Transfer-Encoding', 'chunked'] };
+
+  /** A body without end, and how much of it was taken. */
+  const endless = () => {
+    const seen = { bytes: 0, aborted: false };
+    let sink: BodySink | undefined;
+    const fill = (): void => {
+      do seen.bytes += 65_536;
+      while (sink?.write(Buffer.alloc(65_536)));
+    };
+    const body: BodySource = {
+      start: (taker) => {
+        sink = taker;
+        fill();
+      },
+      resume: fill,
+      abort: () => {
+        seen.aborted = true;
+      },
+    };
+    return { seen, body };
+  };
+
+  /** Resolves when nothing more was taken for a while: the kernel's buffers are full. */
+  const stuck = async (seen: { bytes: number }): Promise<void> => {
+    for (let last = -1; last !== seen.bytes; ) {
+      last = seen.bytes;
+      await new Promise((resolve) => setTimeout(resolve, 60));
+    }
+  };
+
+  it('robustness G01 is cut after ten minutes without taking a byte', async () => {
+    const { response } = await serve();
+    const { seen, body } = endless();
+    const delivery = makeReply(response, clock, () => false).stream(HEAD, body, makeStop(), Number.POSITIVE_INFINITY);
+    await stuck(seen);
+    await clock.advance(599_999);
+    expect(response.destroyed).toBe(false);
+    await clock.advance(1);
+    expect((await delivery).failure).toBeInstanceOf(Gone);
+    expect([response.destroyed, seen.aborted, clock.pending()]).toEqual([true, true, 0]);
+  });
+
+  it('robustness G01 is given new time whenever it takes something', async () => {
+    const { client, response } = await serve();
+    const { seen, body } = endless();
+    const delivery = makeReply(response, clock, () => false).stream(HEAD, body, makeStop(), Number.POSITIVE_INFINITY);
+    await stuck(seen);
+    const before = seen.bytes;
+    await clock.advance(500_000);
+    client.resume();
+    await until(() => seen.bytes > before, 'the client to take something');
+    client.pause();
+    await stuck(seen);
+    await clock.advance(599_999);
+    expect(response.destroyed).toBe(false);
+    await clock.advance(1);
+    expect((await delivery).failure).toBeInstanceOf(Gone);
+  });
+
+  it('robustness G01 is cut too when it leaves the last bytes of a whole answer', async () => {
+    const { response } = await serve();
+    const large = Buffer.alloc(32 * 1024 * 1024);
+    const body: BodySource = {
+      start: (sink) => {
+        sink.write(large);
+        sink.end();
+      },
+      resume: () => {},
+      abort: () => {},
+    };
+    const stop = makeStop();
+    const delivery: Delivery = await makeReply(response, clock, () => false).stream(HEAD, body, stop, large.length);
+    expect(delivery).toEqual({ bytes: large.length, failure: undefined });
+    expect(clock.pending()).toBe(1);
+    await clock.advance(600_000);
+    expect(response.destroyed).toBe(true);
+  });
+
+  it('costs no timer when it reads', async () => {
+    const { client, response } = await serve();
+    client.resume();
+    const body: BodySource = {
+      start: (sink) => {
+        sink.write(Buffer.from('hello'));
+        sink.end();
+      },
+      resume: () => {},
+      abort: () => {},
+    };
+    await makeReply(response, clock, () => false).stream(HEAD, body, makeStop(), 100);
+    expect(clock.pending()).toBe(0);
+  });
+});
+
+describe('a client that stalls its own body', () => {
+  it.each([
+    ['with a length', 'Content-Length: 10\r\n', 'half'],
+    ['chunked', 'Transfer-Encoding: chunked\r\n', '4\r\nhalf\r\n'],
+    ['before its first byte', 'Content-Length: 10\r\n', ''],
+  ])('E-03 robustness G01 gets msgtimeout, %s', async (_how, framing, body) => {
+    const client = await line(stage.proxy.port);
+    const answer = await client.ask(headFor(stage, '/', framing, 'POST') + body);
+    expect([answer.status, answer.header('X-Crawlera-Error')]).toEqual([504, 'msgtimeout']);
+    await until(() => stage.origin.open.size === 0, 'the upload to be given up');
+    expect(stage.origin.requests).toHaveLength(0);
+  });
+
+  it('E-03 gets it inside a tunnel as well', async () => {
+    const inside = await openTunnel(stage.proxy, stage.authority);
+    const answer = await inside.ask(
+      `POST / HTTP/1.1\r\nHost: ${stage.authority}\r\n${AUTH}Content-Length: 10\r\n\r\nhalf`,
+    );
+    expect(answer.header('X-Crawlera-Error')).toBe('msgtimeout');
+    inside.socket.destroy();
+  });
+
+  it('E-03 is no matter of how long it takes as a whole', async () => {
+    const client = await line(stage.proxy.port);
+    client.write(headFor(stage, '/', 'Content-Length: 6\r\n', 'POST'));
+    for (const byte of 'slowly'.slice(0, 6)) {
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      client.write(byte);
+    }
+    expect((await client.read()).status).toBe(200);
+    expect(stage.origin.requests[0]?.body).toBe('slowly');
+  });
+});
