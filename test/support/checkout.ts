@@ -28,8 +28,7 @@ export const makeCheckout = (): Checkout => {
   const folder = mkdtempSync(join(tmpdir(), 'crawlgate-checkout-'));
   for (const name of COPIED) cpSync(join(ROOT, name), join(folder, name), { recursive: true });
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-  const tsc = join(folder, 'node_modules/typescript/bin/tsc');
-  const built = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: folder, encoding: 'utf8' });
+  const built = spawnSync('npm', ['run', 'build'], { cwd: folder, encoding: 'utf8' });
   const main = join(folder, 'dist/main.js');
   // Types are another check's business.
   if (!existsSync(main)) throw new Error(`the build failed: ${built.stdout}${built.stderr}`);

@@ -211,6 +211,17 @@ describe('our own listeners (robustness D05)', () => {
     expect(admin.accepted()).toBe(0);
   });
 
+  it.each(['localhost', '127.0.0.1', '[::1]'])(
+    'robustness D05 the port of a Redis on this machine is, configured as %s',
+    async (name) => {
+      const redis = await trap('127.0.0.1');
+      const proxy = await kit.proxy(`store: "redis://:secret@${name}:${redis.port}/0"\n${OPEN}`);
+      for (const authority of hostsOf(proxy, redis.port))
+        expectForbidden(await get(proxy, `http://${authority}/`), authority);
+      for (const { attempts } of proxy.receipts) expect(attempts).toEqual([]);
+    },
+  );
+
   it('robustness D05 T-14 the proxy port is a direct endpoint or forbidden, never dialled', async () => {
     const proxy = await kit.proxy(OPEN);
     for (const authority of hostsOf(proxy, 0)) {
