@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type App, startApp } from '../../src/app.ts';
 import { loadSettings } from '../../src/config/load.ts';
 import type { Settings } from '../../src/model/settings.ts';
-import type { Receipt } from '../../src/pipeline/ports.ts';
+import type { Clock, Receipt } from '../../src/pipeline/ports.ts';
 
 export const KEY = 'k3y-of-the-tests';
 
@@ -49,7 +49,11 @@ const read = (file: string, yaml: string): Settings => {
 };
 
 /** Upstreams may be given as URLs; everything else as YAML text, whole sections replacing those above. */
-export const startProxy = async (yaml = '', upstreams: readonly string[] = []): Promise<RunningProxy> => {
+export const startProxy = async (
+  yaml = '',
+  upstreams: readonly string[] = [],
+  clock?: Clock,
+): Promise<RunningProxy> => {
   const folder = mkdtempSync(join(tmpdir(), 'crawlgate-'));
   const lines = upstreams.length === 0 ? '' : `upstreams:\n${upstreams.map((url) => `  - url: ${url}`).join('\n')}`;
   const receipts: Receipt[] = [];
@@ -62,6 +66,7 @@ export const startProxy = async (yaml = '', upstreams: readonly string[] = []): 
   const file = join(folder, 'crawlgate.yaml');
   const app = await startApp(read(file, BASE(folder, lines, yaml)), {
     version: '9.8.7',
+    ...(clock ? { clock } : {}),
     ledger: {
       finished(receipt) {
         receipts.push(receipt);
