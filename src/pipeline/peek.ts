@@ -1,4 +1,5 @@
 /** Looks at the start of a response body before anything is delivered, and delivers it whole afterwards (A-08, A-11). */
+import { Fault } from '../model/errors.ts';
 import type { OpenCase } from '../policy/ban.ts';
 import { decodeStart, decodeWithin } from '../policy/ban-decode.ts';
 import { BODY_BYTES } from '../policy/ban-rule.ts';
@@ -20,7 +21,7 @@ export interface Peeked {
 /**
  * Reads until the case can be judged: the body's end, `reach`, 64 KiB or 1.5 s. At once for a body that is there already.
  * A body that breaks is judged by what came and breaks for its reader in the same place.
- * Rejects with the stop's reason; the body is then given up.
+ * Rejects with the stop's reason, the body then being given up, and with the `Fault` of a body that stalls (E-03).
  */
 export const peek = (source: BodySource, open: OpenCase, clock: Clock, stop: Stop): Soon<Peeked> => {
   const body = new PeekedBody(source, open);
@@ -31,7 +32,8 @@ export const peek = (source: BodySource, open: OpenCase, clock: Clock, stop: Sto
     body.whenDecided = () => {
       timer.cancel();
       stop.listen(undefined);
-      resolve({ start: body.look(), body });
+      if (body.stalled) reject(body.stalled);
+      else resolve({ start: body.look(), body });
     };
     listen(stop, timer, body, reject);
   });
@@ -71,6 +73,11 @@ class PeekedBody implements BodySource, BodySink {
     if (this.decided || this.over) return;
     this.decided = true;
     this.whenDecided?.();
+  }
+
+  /** The target's silence, when it came while all was held back: it can still be told (E-03 msgtimeout). */
+  get stalled(): Fault | undefined {
+    return this.broken instanceof Fault && this.broken.condition === 'msgtimeout' ? this.broken : undefined;
   }
 
   /** What the rules may see of what is held. */

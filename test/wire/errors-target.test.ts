@@ -201,6 +201,16 @@ describe('silence', () => {
     expectRefusal(answer, 'timeout', { slave: asked.map(labelOf)[0] });
   });
 
+  it('E-03 msgtimeout for a page that stalls while it is still held back for the ban rules, once', async () => {
+    const origin = await kit.origin();
+    origin.fallback = ['HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 99\r\n\r\n<html>', 'hang'];
+    const proxy = await kit.proxy(QUICK);
+    const url = `http://shop.localhost:${origin.port}/`;
+    expectRefusal(await get(proxy, url, 'X-Crawlera-Timeout: 60\r\n'), 'msgtimeout', { slave: DIRECT });
+    expect(reasonOf(proxy)).toBe('response body stalled');
+    await until(() => origin.open.size === 0, 'the connection to the target to end');
+  });
+
   it('E-03 msgtimeout names the client that stalls its own body, and the target is let go', async () => {
     const origin = await kit.origin();
     const proxy = await kit.proxy(QUICK);
