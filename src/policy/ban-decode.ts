@@ -55,14 +55,19 @@ export const decodeWithin = (bytes: Buffer, coding: Coding, most: number): Buffe
   }
 };
 
+/** Pages are packed twenty to one at best; more is a bomb, and judged by its head. */
+const MOST_RATIO = 250;
+const MOST_TRIES = 5;
+
 /** The first `BODY_BYTES` decoded bytes of a body of which `bytes` is the start; `undefined` when it is broken. */
 export const decodeStart = (bytes: Buffer, coding: Coding): Buffer | undefined => {
   if (coding === 'identity') return bytes.subarray(0, BODY_BYTES);
-  // Where too much comes out, less is put in: a bomb is given up after a few bounded tries.
-  for (let size = bytes.length; size > 0; size >>= 2) {
+  let size = bytes.length;
+  for (let i = 0; i < MOST_TRIES; i++, size >>= 1) {
     const decoded = decodeWithin(bytes.subarray(0, size), coding, MOST_OUTPUT);
-    if (decoded === 'broken') return undefined;
-    if (decoded !== 'over') return decoded.subarray(0, BODY_BYTES);
+    if (typeof decoded !== 'string') return decoded.subarray(0, BODY_BYTES);
+    if (decoded === 'broken' || MOST_OUTPUT > size * MOST_RATIO) return undefined;
+    // Too much comes out: less is put in.
   }
   return undefined;
 };

@@ -166,7 +166,8 @@ export const compileWhen = (when: When, words: WordBook, top = true): Test => {
 export const needsBody = ({ body, all, any }: When): boolean =>
   body !== undefined || (all?.some(needsBody) ?? false) || (any?.every(needsBody) ?? false);
 
-const mentionsBody = ({ body, all, any, not }: When): boolean =>
+/** Whether a body can make a difference. */
+export const mentionsBody = ({ body, all, any, not }: When): boolean =>
   body !== undefined || [...(all ?? []), ...(any ?? []), ...(not ? [not] : [])].some(mentionsBody);
 
 /** Decoded bytes beyond which a condition cannot hold any more; `BODY_BYTES` = never. */

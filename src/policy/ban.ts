@@ -2,7 +2,7 @@
 import { lastValue } from '../model/headers.ts';
 import { type Coding, codingOf } from './ban-decode.ts';
 import { type Asked, type Facts, factsOf, type Head, mediaType } from './ban-facts.ts';
-import { compileWhen, inRanges, MAYBE, NO, needsBody, reachOf, type Test } from './ban-match.ts';
+import { compileWhen, inRanges, MAYBE, mentionsBody, NO, needsBody, reachOf, type Test } from './ban-match.ts';
 import { type BanRule, BODY_TYPES } from './ban-rule.ts';
 import { makeScope } from './ban-scope.ts';
 import { type Hits, makeWordBook } from './ban-words.ts';
@@ -39,10 +39,11 @@ interface Compiled {
   readonly reach: number;
 }
 
-/** The rules that can match a status, in order; `headOnly` of them without a body. */
+/** The rules that can match a status, in order; `headOnly` are those that can without a body. */
 interface Shelf {
   readonly all: readonly Compiled[];
   readonly headOnly: readonly Compiled[];
+  readonly asksBody: boolean;
 }
 
 const FINE: Judgement = Object.freeze({ ban: undefined, suspect: undefined });
@@ -70,7 +71,8 @@ export const compileRules = (rules: readonly BanRule[]): BanRules => {
     const known = shelves.get(status);
     if (known) return known;
     const all = compiled.filter(({ rule }) => inRanges(rule.when.status, status));
-    const shelf = { all, headOnly: all.filter((one) => !one.needsBody) };
+    const headOnly = all.filter((one) => !one.needsBody);
+    const shelf = { all, headOnly, asksBody: all.some(({ rule }) => mentionsBody(rule.when)) };
     shelves.set(status, shelf);
     return shelf;
   };
@@ -80,25 +82,25 @@ export const compileRules = (rules: readonly BanRule[]): BanRules => {
 const judgeHead = (shelf: Shelf, search: Search, asked: Asked, head: Head): Judgement | OpenCase => {
   if (shelf.all.length === 0 || head.status < 200) return FINE;
   const facts = factsOf(asked, head);
-  if (shelf.all.length === shelf.headOnly.length) return settle(shelf.headOnly, facts, undefined);
+  if (!shelf.asksBody) return settle(shelf.all, facts);
+  // What answers HEAD is judged by its head (A-08).
+  if (asked.method === 'HEAD') return settle(shelf.headOnly, facts);
   if (hasNoBody(head)) {
     facts.body = { bytes: EMPTY, hits: search(EMPTY), text: '' };
-    return settle(shelf.all, facts, undefined);
+    return settle(shelf.all, facts);
   }
-  const coding = canRead(facts) ? codingOf(lastValue(head.headers, 'content-encoding')) : undefined;
-  if (coding === undefined) return settle(shelf.headOnly, facts, undefined);
+  const readable = BODY_TYPES.includes(mediaType(facts));
+  const coding = readable ? codingOf(lastValue(head.headers, 'content-encoding')) : undefined;
+  if (coding === undefined) return settle(shelf.headOnly, facts);
   return leaveOpen(shelf.all, search, facts, coding);
 };
 
 const hasNoBody = ({ status, length }: Head): boolean =>
   length === 0 || status === 204 || status === 205 || status === 304;
 
-/** What answers HEAD is judged by its head (A-08). */
-const canRead = (facts: Facts): boolean => facts.asked.method !== 'HEAD' && BODY_TYPES.includes(mediaType(facts));
-
 /** The first rule that matches, weak signs noted on the way. What only a body could tell does not match. */
-const settle = (rules: readonly Compiled[], facts: Facts, noted: BanRule | undefined): Judgement => {
-  let suspect = noted;
+const settle = (rules: readonly Compiled[], facts: Facts): Judgement => {
+  let suspect: BanRule | undefined;
   for (const { rule, test, inScope } of rules) {
     if (inScope && !inScope(facts.asked.target.host)) continue;
     const truth = test(facts);
@@ -121,13 +123,13 @@ const leaveOpen = (rules: readonly Compiled[], search: Search, facts: Facts, cod
     if (truth === MAYBE) reach = Math.max(reach, one.reach);
     else if (one.rule.verdict !== 'suspect') break;
   }
-  if (reach < 0) return left.length === 0 ? FINE : settle(left, facts, undefined);
+  if (reach < 0) return left.length === 0 ? FINE : settle(left, facts);
   return {
     reach,
     coding,
     judge(bytes) {
       if (bytes) facts.body = { bytes, hits: search(bytes), text: undefined };
-      return settle(left, facts, undefined);
+      return settle(left, facts);
     },
   };
 };
