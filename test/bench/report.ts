@@ -15,6 +15,8 @@ export interface Report {
   readonly machine: string;
   readonly node: string;
   readonly date: string;
+  /** Of the last minute before the run: what else the machine was doing. */
+  readonly loadBefore: number;
   readonly rounds: number;
   readonly secondsPerRound: number;
   readonly peers: readonly Presence[];
@@ -136,7 +138,7 @@ const failureLines = (report: Report): string =>
 export const markdown = (report: Report): string =>
   [
     `Measured ${report.date} on ${report.machine}, Node ${report.node}: median (lowest-highest) of ${report.rounds} rounds of ` +
-      `${report.secondsPerRound} s.`,
+      `${report.secondsPerRound} s. Load average before the run: ${report.loadBefore.toFixed(1)}.`,
     peerLines(report),
     ...report.cases.map((which) => `### ${which.title}\n\n${caseTable(report, which)}`),
     `### Goals\n\n${goalTable(report)}`,

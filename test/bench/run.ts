@@ -1,5 +1,6 @@
 /** `npm run bench`: this project beside Squid, a bare relay and the plain HTTP floor, in one run on this machine. */
 import { writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { CASES, type Case } from './cases.ts';
 import { compareClients } from './clients.ts';
 import { writeSection } from './document.ts';
@@ -60,6 +61,7 @@ const contendersFor = (which: Case, running: ReadonlyMap<string, Started>): Cont
 };
 
 const compare = async (options: Options): Promise<Report> => {
+  const loadBefore = loadavg()[0] ?? 0;
   const stage = await setStage([]);
   const { running, presences } = await startPeers(options, stage);
   const cases = chosen(CASES, options.cases);
@@ -80,6 +82,7 @@ const compare = async (options: Options): Promise<Report> => {
   return {
     machine: machineText(),
     node: process.version,
+    loadBefore,
     date: new Date().toISOString().slice(0, 10),
     rounds: options.rounds,
     secondsPerRound: options.seconds,
