@@ -28,5 +28,6 @@ export const openStore = (options: OpenOptions): Store => {
     return openMemoryStore({ ...options, ...files });
   }
   const notices = makeNotices(redis.shown, loss, clock, report);
-  return openRedisStore({ location: redis, random, pool, settings, ...notices });
+  const alone = loss === 'alone' ? openMemoryStore(options) : undefined;
+  return openRedisStore({ location: redis, random, pool, settings, alone, ...notices });
 };

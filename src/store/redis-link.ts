@@ -13,6 +13,8 @@ export interface Link {
   /** The same whether or not Redis is thought to be there: for `greet`. */
   readonly probe: Send;
   isUp(): boolean;
+  /** Asking now would fail at once. */
+  isAway(): boolean;
   close(): void;
 }
 
@@ -29,7 +31,7 @@ export interface LinkOptions {
 /** While it is away it is greeted this often, */
 const GREET_MS = 300;
 /** and over a new connection when a greeting is not answered for so long. */
-const STUCK_MS = 3_000;
+const STUCK_MS = 1_000;
 
 type State = 'opening' | 'up' | 'away' | 'closed';
 
@@ -129,6 +131,7 @@ export const openLink = ({ open, greet, onLost, onBack, answerMs }: LinkOptions)
     call,
     probe: (script, keys, args) => questions.ask(() => run(script, keys, args), answerMs),
     isUp: () => state === 'up',
+    isAway: () => state === 'away',
     close: () => {
       enter('closed');
       clearInterval(timer);

@@ -2,6 +2,7 @@
 import type { Pool, Random } from '../pipeline/ports.ts';
 import type { Store, StoreSettings } from '../pipeline/store-port.ts';
 import { openWire } from './redis.ts';
+import { makeAloneStore } from './redis-alone.ts';
 import { makeDesk } from './redis-desk.ts';
 import { openLink } from './redis-link.ts';
 import { ANSWER_MS } from './redis-questions.ts';
@@ -15,6 +16,8 @@ export interface RedisOptions {
   readonly settings: () => StoreSettings;
   /** Milliseconds, instead of Redis' own clock; for tests. */
   readonly time?: (() => number) | undefined;
+  /** Serves requests without session while Redis is away; without one they are refused. */
+  readonly alone?: Store | undefined;
   /** Only tests are that patient. */
   readonly answerMs?: number;
   readonly onLost?: (reason: string) => void;
@@ -33,11 +36,12 @@ export const openRedisStore = (options: RedisOptions): Store => {
   });
   desk.start(link);
   const store = makeSingleStore({ desk, random, settings });
-  return {
+  const whole: Store = {
     ...store,
     close: async () => {
       await store.close();
       link.close();
     },
   };
+  return options.alone ? makeAloneStore(whole, link.isAway, options.alone) : whole;
 };
