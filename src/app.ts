@@ -7,6 +7,7 @@ import { fetchRoutes } from './api/fetch.ts';
 import { pageRoutes } from './api/pages.ts';
 import { makeEndpoints } from './api/router.ts';
 import { sessionRoutes } from './api/sessions.ts';
+import { loadAgents } from './config/agents.ts';
 import { makeLists } from './config/lists.ts';
 import { loadRules } from './config/rules.ts';
 import { storeNodes } from './config/store-url.ts';
@@ -15,6 +16,7 @@ import { type Authority, openAuthority } from './inbound/authority.ts';
 import { makeDoor } from './inbound/door.ts';
 import { makeGuesses } from './inbound/guesses.ts';
 import { type Entrance, makeJob } from './inbound/intake.ts';
+import type { Agents } from './model/agents.ts';
 import { readControls } from './model/controls.ts';
 import type { Account, Upstream } from './model/job.ts';
 import type { Settings } from './model/settings.ts';
@@ -64,6 +66,7 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
   const { ledger, version, clock = realClock } = parts;
   mkdirSync(first.data, { recursive: true, mode: 0o700 });
   let bans = banRules(first);
+  let agents = userAgents(first);
   const authority = openAuthority(first.certificates, parts.ticketKeys ? { ticketKeys: parts.ticketKeys } : {});
   for (const warning of authority.warnings) parts.say.warn(warning);
 
@@ -72,9 +75,9 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
   let boundPort: number | undefined;
   const storePlaces = await everyAddressOf(storeNodes(first.store));
   const renew = (settings: Settings): void => {
-    current = makeCurrent(settings, { bans, listed: lists.upstreams(), boundPort, store: storePlaces });
+    current = makeCurrent(settings, { bans, agents, listed: lists.upstreams(), boundPort, store: storePlaces });
   };
-  let current = makeCurrent(first, { bans, listed: [], boundPort, store: storePlaces });
+  let current = makeCurrent(first, { bans, agents, listed: [], boundPort, store: storePlaces });
   await lists.follow(first.upstreamLists);
 
   const store = openStore({
@@ -151,10 +154,12 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
     reachedAt: shownAddress(first, boundPort),
     authority,
     reload(settings) {
-      // Both throw, a bad rules file or CA folder, before anything else changes.
+      // Each may throw, for a bad rules file, list of user agents or CA folder, before anything else changes.
       const newBans = banRules(settings);
+      const newAgents = userAgents(settings);
       authority.reload();
       bans = newBans;
+      agents = newAgents;
       void lists.follow(settings.upstreamLists);
       renew(settings);
     },
@@ -176,6 +181,13 @@ const banRules = ({ bans }: Settings): BanRules => {
   const { rules, errors } = loadRules(bans.rules);
   if (!rules) throw new Error(errors.join('\n'));
   return compileRules(rules);
+};
+
+/** Throws with every mistake of the file, a line each. */
+const userAgents = ({ userAgents: file }: Settings): Agents => {
+  const { agents, errors } = loadAgents(file);
+  if (!agents) throw new Error(errors.join('\n'));
+  return agents;
 };
 
 const gateEvents = (say: Say): GateEvents => ({

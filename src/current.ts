@@ -1,7 +1,7 @@
 /** Everything requests read of one configuration, worked out once and replaced as a whole on reload. */
 import { hostname, networkInterfaces } from 'node:os';
 import type { Entrance } from './inbound/intake.ts';
-import { BUILT_IN_AGENTS } from './model/agents.ts';
+import type { Agents } from './model/agents.ts';
 import type { Upstream } from './model/job.ts';
 import type { Settings } from './model/settings.ts';
 import type { GateSettings } from './pipeline/admit.ts';
@@ -27,6 +27,7 @@ export interface Surroundings {
   /** What the upstream lists hold. */
   readonly listed: readonly Upstream[];
   readonly bans: BanRules;
+  readonly agents: Agents;
   /** The port that was really bound. */
   readonly boundPort: number | undefined;
   /** Nodes of the store by every name and address. */
@@ -38,7 +39,7 @@ export const makeCurrent = (settings: Settings, surroundings: Surroundings): Cur
   return {
     settings,
     entrance: entranceOf(settings, ownPlaces(settings, surroundings), (host) => website(host).forbidden),
-    rules: rulesOf(settings, website, surroundings.bans),
+    rules: rulesOf(settings, website, surroundings),
     pool: poolOf([...settings.upstreams, ...surroundings.listed]),
     admission: admissionOf(settings),
   };
@@ -57,15 +58,15 @@ const entranceOf = (settings: Settings, own: OwnPlaces, forbidden: (host: string
 const rulesOf = (
   { pacing, limits, operatorContact }: Settings,
   website: Rulebook['website'],
-  bans: BanRules,
+  { bans, agents }: Surroundings,
 ): Rulebook => ({
   website,
   bans,
+  agents,
   softLimitMs: pacing.softLimitMs,
   maxRetries: limits.retries,
   maxResponseBytes: limits.responseBytes === 0 ? Number.POSITIVE_INFINITY : limits.responseBytes,
   operatorContact,
-  agents: BUILT_IN_AGENTS,
 });
 
 const poolOf = (upstreams: readonly Upstream[]): Pool => {

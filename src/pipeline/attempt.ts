@@ -120,14 +120,18 @@ const dress = (
   const seed = turn.ticket.session?.seed;
   const agent =
     choice === 'pass' ? undefined : pickAgent(house.rules().agents[choice], seed === undefined ? house.random() : seed);
-  const dressed = dressUserAgent(job.headers, controls, agent, job.target.scheme === 'https');
+  // Cookies first: a profile puts them at its browser's place.
+  const dressed = dressUserAgent(withCookies(job.headers, job, jar, house.clock.now()), controls, agent, {
+    method: job.method,
+    secure: job.target.scheme === 'https',
+  });
   run.agent = dressed.agent;
   return {
     method: job.method,
     target: job.target,
     path: job.path,
-    headers: withCookies(dressed.headers, job, jar, house.clock.now()),
-    framed: job.framed,
+    headers: dressed.headers,
+    framed: job.framed || dressed.framed,
     body: body?.open(),
     servername: job.servername,
     insecureTarget: website.insecureTarget,

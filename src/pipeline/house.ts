@@ -1,5 +1,5 @@
 /** What one running proxy is made of, as the pipeline sees it. */
-import type { AgentList } from '../model/agents.ts';
+import type { Agents } from '../model/agents.ts';
 import type { BanRules } from '../policy/ban.ts';
 import type { Clock, CookieStore, Gate, Ledger, Random, Transport } from './ports.ts';
 
@@ -20,7 +20,7 @@ export interface Rulebook {
   readonly maxResponseBytes: number;
   readonly operatorContact: string;
   readonly bans: BanRules;
-  readonly agents: { readonly desktop: AgentList; readonly mobile: AgentList };
+  readonly agents: Agents;
 }
 
 export interface House {

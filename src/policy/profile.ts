@@ -1,8 +1,8 @@
 /** Which browser a request passes for, and the headers that say so (section 11, S-21). */
-import type { Agent, AgentList } from '../model/agents.ts';
+import { type Agent, type AgentList, type Browser, readUserAgent } from '../model/agents.ts';
 import type { Controls } from '../model/controls.ts';
 import type { HeaderList } from '../model/headers.ts';
-import { browserHeaders } from './browser-headers.ts';
+import { dressPage, type Page } from './dress-page.ts';
 
 export type Choice = Pick<Controls, 'ua' | 'profile' | 'profilePass'>;
 
@@ -10,6 +10,8 @@ export interface Dressed {
   readonly headers: string[];
   /** The `User-Agent` that goes out, for `X-Crawlera-Debug-UA`. */
   readonly agent: string | undefined;
+  /** The headers hold a framing line that the client had not sent. */
+  readonly framed: boolean;
 }
 
 /** Spreads seeds evenly over [0, 1), the same on every node (splitmix-style mixing of 32 bits). */
@@ -39,15 +41,7 @@ export const pickAgent = (list: AgentList, point: number): Agent => {
 };
 
 const USER_AGENT = 'user-agent';
-
-/** Headers with which a client tells its own browser, for G-03. */
-const TELLING: ReadonlySet<string> = new Set([
-  'accept',
-  'accept-language',
-  'dnt',
-  'upgrade-insecure-requests',
-  USER_AGENT,
-]);
+const GET_OVER_TLS: Page = { method: 'GET', secure: true };
 
 const isHint = (lowerName: string): boolean => lowerName.startsWith('sec-ch-ua');
 
@@ -71,46 +65,30 @@ const replaceAgent = (headers: HeaderList, userAgent: string): string[] => {
   return out;
 };
 
-/** G-03: what tells the client's browser is replaced by one browser's coherent set, at the place of the first of them. */
-const replaceBrowser = (headers: HeaderList, agent: Agent, pass: readonly string[], secure: boolean): string[] => {
-  const kept: string[] = [];
-  const keptNames = new Set<string>();
-  let at = -1;
-  for (let i = 0; i + 1 < headers.length; i += 2) {
-    const name = headers[i] as string;
-    const lower = name.toLowerCase();
-    if ((TELLING.has(lower) || isHint(lower)) && !pass.includes(lower)) {
-      if (at < 0) at = kept.length;
-    } else {
-      kept.push(name, headers[i + 1] as string);
-      keptNames.add(lower);
-    }
-  }
-  const ownAgent = keptNames.has(USER_AGENT);
-  const added = browserHeaders(agent, secure && !ownAgent).filter(([name]) => !keptNames.has(name.toLowerCase()));
-  if (!keptNames.has('accept-encoding')) added.push(['Accept-Encoding', 'identity']);
-  kept.splice(at < 0 ? kept.length : at, 0, ...added.flat());
-  return kept;
-};
-
 const agentIn = (headers: HeaderList): string | undefined => {
   for (let i = 0; i + 1 < headers.length; i += 2) if (isUserAgent(headers[i] as string)) return headers[i + 1];
   return undefined;
 };
 
-/**
- * Headers in the chosen browser's dress. Without an agent (`pass`, G-02, G-04) they stay as they are.
- * `secure`: the target is reached over TLS; browsers send client hints only there.
- */
+/** H-24: with the client's own user agent everything else is that browser's; one not known gets no hints. */
+const browserFor = (headers: HeaderList, agent: Agent, pass: readonly string[]): Browser => {
+  const own = pass.includes(USER_AGENT) ? agentIn(headers) : undefined;
+  if (own === undefined) return agent;
+  return readUserAgent(own) ?? { ...agent, userAgent: own, major: 0 };
+};
+
+/** Headers in the chosen browser's dress. Without an agent (`pass`, G-02, G-04) they stay as they are. */
 export const dressUserAgent = (
   headers: HeaderList,
   choice: Choice,
   agent: Agent | undefined,
-  secure = true,
+  page: Page = GET_OVER_TLS,
 ): Dressed => {
   const mode = choice.profile ?? choice.ua;
-  if (mode === 'pass' || !agent) return { headers: [...headers], agent: agentIn(headers) };
-  if (choice.profile === undefined) return { headers: replaceAgent(headers, agent.userAgent), agent: agent.userAgent };
-  const dressed = replaceBrowser(headers, agent, choice.profilePass, secure);
-  return { headers: dressed, agent: agentIn(dressed) };
+  if (mode === 'pass' || !agent) return { headers: [...headers], agent: agentIn(headers), framed: false };
+  const { userAgent } = agent;
+  if (choice.profile === undefined)
+    return { headers: replaceAgent(headers, userAgent), agent: userAgent, framed: false };
+  const browser = browserFor(headers, agent, choice.profilePass);
+  return { ...dressPage(headers, browser, choice.profilePass, page), agent: browser.userAgent };
 };

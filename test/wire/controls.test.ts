@@ -1,6 +1,6 @@
 /** Section 3 of the contract over real sockets: what the control headers do, where they may stand, and which error comes first. */
 import { describe, expect, it } from 'vitest';
-import { BUILT_IN_AGENTS } from '../../src/model/agents.ts';
+import { BUILT_IN_AGENTS } from '../support/agents.ts';
 import { type Answer, AUTH, basic, get, openLine, openSecure, openTunnel } from '../support/client.ts';
 import { type Origin, reply } from '../support/origin.ts';
 import { KEY, type RunningProxy } from '../support/proxy.ts';
