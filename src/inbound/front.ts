@@ -6,7 +6,7 @@ import type { Job } from '../model/job.ts';
 import { makeRequestBody, type RequestBody } from '../pipeline/body.ts';
 import type { Exchange } from '../pipeline/exchange.ts';
 import type { Endpoints } from '../pipeline/ports.ts';
-import { makeStop, type StopButton } from '../pipeline/stop.ts';
+import { makeStop } from '../pipeline/stop.ts';
 import type { Forwarded } from '../policy/forward.ts';
 import { clientBody } from './client-body.ts';
 import { checkFraming, type Entrance, endToEnd, identify, locate, makeJob } from './intake.ts';
@@ -38,15 +38,15 @@ export const makeFront = (ports: FrontPorts) => {
   const handle = async (request: IncomingMessage, response: ServerResponse, link: Link): Promise<void> => {
     const stop = makeStop();
     link.running.add(stop);
-    link.last = { request, stop };
     const closing = (): boolean => {
       link.closing ||= ports.draining() || hasUnreadBody(request);
       return link.closing;
     };
     const reply = makeReply(response, ports.clock, closing);
-    const arrival: Arrival = { id: nextId(), request, link, reply, place: undefined, known: undefined };
+    const arrival: Arrival = { id: nextId(), request, link, reply, stop, place: undefined, known: undefined };
+    link.last = arrival;
     try {
-      await serve(arrival, response, stop);
+      await serve(arrival, response);
     } catch (error) {
       await turnAway.request(arrival, error);
     }
@@ -55,15 +55,15 @@ export const makeFront = (ports: FrontPorts) => {
   };
 
   /** In the order of H-07. */
-  const serve = (arrival: Arrival, response: ServerResponse, stop: StopButton): Promise<void> | undefined => {
-    const { request, link } = arrival;
+  const serve = (arrival: Arrival, response: ServerResponse): Promise<void> | undefined => {
+    const { request, link, stop } = arrival;
     const { rawHeaders } = request;
     const entrance = ports.entrance();
     const place = locate(request.url ?? '', link, entrance.own);
     arrival.place = place;
     const forwarded = endToEnd(rawHeaders, place);
     checkFraming(request, forwarded);
-    if (place.kind === 'endpoint') return direct(arrival, place.url, entrance, stop);
+    if (place.kind === 'endpoint') return direct(arrival, place.url, entrance);
     const known = identify(rawHeaders, link, place, entrance);
     arrival.known = known;
     if (place.kind === 'nowhere') throw new Refusal('bad_uri', { reason: place.reason });
@@ -79,8 +79,8 @@ export const makeFront = (ports: FrontPorts) => {
     return ports.exchange(job, bodyOf(request, response, forwarded, job, entrance), arrival.reply, stop);
   };
 
-  const direct = async (arrival: Arrival, url: string, entrance: Entrance, stop: StopButton): Promise<void> => {
-    const { request, link, reply, id } = arrival;
+  const direct = async (arrival: Arrival, url: string, entrance: Entrance): Promise<void> => {
+    const { request, link, reply, id, stop } = arrival;
     const { method = 'GET', rawHeaders } = request;
     const endpoint = ports.endpoints.find(method, url, rawHeaders);
     if (!endpoint?.open) arrival.known = identify(rawHeaders, link, { kind: 'endpoint', url }, entrance);

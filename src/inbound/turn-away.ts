@@ -7,6 +7,7 @@ import { lastValue } from '../model/headers.ts';
 import type { Account } from '../model/job.ts';
 import { asRefusal } from '../pipeline/exchange.ts';
 import type { Clock, Ledger, Receipt, Reply, Soon } from '../pipeline/ports.ts';
+import type { StopButton } from '../pipeline/stop.ts';
 import type { Authenticated } from '../policy/authenticate.ts';
 import { type RefusalAnswer, refusalAnswer } from '../policy/refuse.ts';
 import type { Guesses } from './guesses.ts';
@@ -20,6 +21,7 @@ export interface Arrival {
   readonly request: IncomingMessage;
   readonly link: Link;
   readonly reply: Reply;
+  readonly stop: StopButton;
   place: Place | undefined;
   known: Authenticated | undefined;
 }
