@@ -67,13 +67,23 @@ export const makeFront = (ports: FrontPorts) => {
     const known = identify(rawHeaders, link, place, entrance);
     arrival.known = known;
     if (place.kind === 'nowhere') throw new Refusal('bad_uri', { reason: place.reason });
-    const { method = 'GET' } = request;
-    const { target, path } = place;
-    const { tunnel, servername } = link;
-    const { account, suffix } = known;
-    const framed = forwarded.chunked || forwarded.contentLength !== undefined;
-    const sent = { headers: rawHeaders, forwarded: forwarded.headers, framed };
-    const job = makeJob({ ...sent, account, suffix, method, target, path, tunnel, servername }, entrance, arrival.id);
+    // Field by field: spreading objects here costs more than everything else in this function.
+    const job = makeJob(
+      {
+        account: known.account,
+        suffix: known.suffix,
+        method: request.method ?? 'GET',
+        target: place.target,
+        path: place.path,
+        headers: rawHeaders,
+        forwarded: forwarded.headers,
+        framed: forwarded.chunked || forwarded.contentLength !== undefined,
+        tunnel: link.tunnel,
+        servername: link.servername,
+      },
+      entrance,
+      arrival.id,
+    );
     // WebSocket upgrades are refused rather than left hanging; any other protocol is simply not taken up (T-18).
     if (forwarded.upgrade?.toLowerCase().includes('websocket')) throw new Refusal('no_upgrade');
     return ports.exchange(job, bodyOf(request, response, forwarded, job, entrance), arrival.reply, stop);

@@ -97,6 +97,19 @@ const batchedOutput = (to: number, dropped: (bytes: number) => void): Output => 
 
 const isTerminal = (to: number): boolean => to === 1 && process.stdout.isTTY === true;
 
+/**
+ * The one line a request, in pino's own form but written past its serialisers: one `JSON.stringify` costs a third of what
+ * they cost field by field. The caller has asked `wants`.
+ */
+const writeLine = (stream: DestinationStream): Log['line'] => {
+  const start = `{"level":"info"`;
+  const pid = `,"pid":${process.pid},`;
+  return (message, fields) => {
+    const middle = JSON.stringify(fields).slice(1, -1);
+    stream.write(`${start}${stdTimeFunctions.isoTime()}${pid}${middle},"msg":${JSON.stringify(message)}}\n`);
+  };
+};
+
 /** Opens the log. One a process. */
 export const openLog = ({ level, to = 1, pretty: readable = isTerminal(to) }: LogOptions): Log => {
   let droppedBytes = 0;
@@ -135,7 +148,7 @@ export const openLog = ({ level, to = 1, pretty: readable = isTerminal(to) }: Lo
       reportDropped();
       logger.error({ ...(scrubFields(fields) as object), error: scrubError(error) }, scrubText(message));
     },
-    line: (message, fields) => logger.info(fields, message),
+    line: readable ? (message, fields) => logger.info(fields, message) : writeLine(output.stream),
     setLevel: (next) => {
       logger.level = next as LevelWithSilent;
     },
