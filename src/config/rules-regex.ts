@@ -34,7 +34,7 @@ const hardTexts = (source: string): string[] => {
   return [...units.map(repeated), ...runs.map(repeated), ...led].map((text) => `${text.slice(0, BODY_BYTES - 2)}\n\0`);
 };
 
-const script = new Script('texts.some((text) => regex.test(text))');
+const script = new Script('for (const text of texts) regex.test(text)');
 
 /** Runs in this thread but can be stopped: an expression may well take for ever. */
 const finishes = (regex: RegExp, texts: readonly string[], timeout: number): boolean => {

@@ -65,7 +65,16 @@ const headersOf = (regex: z.ZodType<RegExp>) => {
     regex: regex.optional(),
   }).superRefine(needsOne);
   return z
-    .record(headerName, wanted, 'expected a mapping of header names to what is wanted of them')
+    .record(headerName, wanted, {
+      error: ({ code }) =>
+        code === 'invalid_key'
+          ? 'expected the name of a header'
+          : 'expected a mapping of header names to what is wanted of them',
+    })
+    .superRefine((names, context) => {
+      if (Object.keys(names).length === 0)
+        context.addIssue({ code: 'custom', message: 'expected at least one header' });
+    })
     .transform(Object.entries);
 };
 
