@@ -6,6 +6,7 @@ import { type Holdings, makeHoldings } from './redis-holdings.ts';
 import { HOUSE, siteTags, tagKeys } from './redis-keys.ts';
 import type { Arg, Link } from './redis-link.ts';
 import { imageOf, type PoolImage, partsOf } from './redis-pool.ts';
+import { ANSWER_MS, storeLost } from './redis-questions.ts';
 import type { ScriptName } from './redis-scripts.ts';
 
 /** What a process held is given back so long after its last sign of life. */
@@ -34,6 +35,13 @@ export interface DeskOptions {
   readonly time: (() => number) | undefined;
 }
 
+/** A large pool takes longer to bring than a request may wait. */
+const inTime = (step: Promise<void>): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(storeLost('the pool is on its way')), ANSWER_MS);
+    step.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+
 const lacksPool = (answer: unknown): boolean => Array.isArray(answer) && answer[0] === 'pool';
 
 export const makeDesk = ({ cluster, pool, settings, time }: DeskOptions): Desk => {
@@ -50,7 +58,7 @@ export const makeDesk = ({ cluster, pool, settings, time }: DeskOptions): Desk =
 
   const upload = async (send: Link['call'], tag: string, of: PoolImage): Promise<void> => {
     const keys = tagKeys(tag, node, of.version);
-    await Promise.all(partsOf(of, tag === HOUSE).map((part) => send('pool', keys, [...head(of), ...part])));
+    for (const part of partsOf(of, tag === HOUSE)) await send('pool', keys, [...head(of), ...part]);
   };
 
   const bring = (send: Link['call'], tag: string, of: PoolImage): Promise<void> => {
@@ -85,7 +93,7 @@ export const makeDesk = ({ cluster, pool, settings, time }: DeskOptions): Desk =
       const answer = await call(script, keys, whole);
       if (!lacksPool(answer)) return answer;
       const tag = (keys[0] as string).slice(0, (keys[0] as string).indexOf(':') + 1);
-      await bring(call, tag, of);
+      await inTime(bring(call, tag, of));
       return call(script, keys, whole);
     },
     greet: (through) => syncAll(through.probe, LEASE_MS, true),

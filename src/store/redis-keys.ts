@@ -5,7 +5,7 @@
 
 export const HOUSE = 'crawlgate{h}:';
 
-const SHARDS = 32;
+const SHARDS = 16;
 
 const shardName = (number: number): string => `crawlgate{w${number}}:`;
 

@@ -3,10 +3,13 @@ import type { Pool, Random } from '../pipeline/ports.ts';
 import type { Store, StoreSettings } from '../pipeline/store-port.ts';
 import { openWire } from './redis.ts';
 import { makeAloneStore } from './redis-alone.ts';
+import { makeCluster } from './redis-cluster.ts';
+import { makeCommon } from './redis-common.ts';
 import { makeDesk } from './redis-desk.ts';
 import { openLink } from './redis-link.ts';
 import { ANSWER_MS } from './redis-questions.ts';
-import { makeSingleStore } from './redis-store.ts';
+import { makeSingle } from './redis-single.ts';
+import { makeSteps } from './redis-steps.ts';
 import type { RedisLocation } from './redis-url.ts';
 
 export interface RedisOptions {
@@ -35,11 +38,13 @@ export const openRedisStore = (options: RedisOptions): Store => {
     onBack: () => options.onBack?.(),
   });
   desk.start(link);
-  const store = makeSingleStore({ desk, random, settings });
+  const steps = makeSteps({ desk, random, settings, cluster: location.cluster });
+  const common = makeCommon(steps);
   const whole: Store = {
-    ...store,
+    ...common,
+    ...(location.cluster ? makeCluster(steps) : makeSingle(steps)),
     close: async () => {
-      await store.close();
+      await common.close();
       link.close();
     },
   };

@@ -1,32 +1,46 @@
 /** The Lua scripts: which there are, and what each is put together from. One script a step of the store. */
 import { readFileSync } from 'node:fs';
 
-/** Parts that come before the script's own text, in this order. */
-const PARTS = {
-  admit: ['ask', 'house', 'order', 'pace'],
-  retry: ['ask', 'house', 'order', 'pace', 'wish'],
-  turn: ['ask', 'house', 'order', 'pace', 'wish'],
-  unwait: ['order', 'pace'],
-  leave: ['house'],
-  banned: ['ask', 'house', 'order', 'pace', 'ban'],
-  outlook: ['ask', 'house', 'order', 'pace'],
-  slow: ['order', 'pace'],
-  fail: [],
-  open: ['house'],
-  list: ['house'],
-  close: ['house'],
-  sync: ['house', 'order', 'pace'],
-  pool: ['house'],
-  cookies: [],
-  keep: ['house'],
-} as const satisfies Record<string, readonly string[]>;
+const PACE = ['order', 'pace'] as const;
 
-export type ScriptName = keyof typeof PARTS;
+/** The file of each script, and the parts that come before it. Those with `@` work where the house is on another node. */
+const SCRIPTS = {
+  admit: ['admit', 'ask', 'house', ...PACE],
+  retry: ['retry', 'ask', 'house', ...PACE, 'wish'],
+  turn: ['turn', 'ask', 'house', ...PACE, 'wish'],
+  banned: ['banned', 'ask', 'house', ...PACE, 'ban'],
+  outlook: ['outlook', 'ask', 'house', ...PACE],
+  'admit@': ['admit', 'ask', 'facts', ...PACE],
+  'retry@': ['retry', 'ask', 'facts', ...PACE, 'wish'],
+  'turn@': ['turn', 'ask', 'facts', ...PACE, 'wish'],
+  'banned@': ['banned', 'ask', 'facts', ...PACE, 'ban'],
+  'outlook@': ['outlook', 'ask', 'facts', ...PACE],
+  enter: ['enter', 'ask', 'house'],
+  look: ['look', 'ask', 'house'],
+  bind: ['bind', 'house'],
+  down: ['down'],
+  unwait: ['unwait', ...PACE],
+  slow: ['slow', ...PACE],
+  leave: ['leave', 'house'],
+  fail: ['fail'],
+  open: ['open', 'house'],
+  list: ['list', 'house'],
+  close: ['close', 'house'],
+  cookies: ['cookies'],
+  keep: ['keep', 'house'],
+  sync: ['sync', 'house', ...PACE],
+  pool: ['pool', 'house'],
+} as const satisfies Record<string, readonly [file: string, ...parts: string[]]>;
+
+export type ScriptName = keyof typeof SCRIPTS;
 
 const read = (name: string): string => readFileSync(new URL(`./scripts/${name}.lua`, import.meta.url), 'utf8');
 
 /** Every script's whole text, by name. */
-export const readScripts = (): ReadonlyMap<ScriptName, string> => {
-  const names = Object.keys(PARTS) as ScriptName[];
-  return new Map(names.map((name) => [name, ['base', ...PARTS[name], name].map(read).join('\n')]));
-};
+export const readScripts = (): ReadonlyMap<ScriptName, string> =>
+  new Map(
+    (Object.keys(SCRIPTS) as ScriptName[]).map((name) => {
+      const [file, ...parts] = SCRIPTS[name];
+      return [name, ['base', ...parts, file].map(read).join('\n')];
+    }),
+  );

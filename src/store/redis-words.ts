@@ -1,7 +1,7 @@
 /** Asks and wishes as arguments of the scripts, and the scripts' answers as the port's. */
 import type { Condition } from '../model/errors.ts';
 import type { Ask, Pool } from '../pipeline/ports.ts';
-import type { Admission, Granted, Refused, Waiting, Wish } from '../pipeline/store-port.ts';
+import type { Admission, Granted, Refused, TurnAnswer, Waiting, Wish } from '../pipeline/store-port.ts';
 import type { Arg } from './redis-link.ts';
 import { refused } from './verdict.ts';
 
@@ -21,6 +21,9 @@ export const askArgs = (ask: Ask, newId: string): Arg[] => {
     newId,
   ];
 };
+
+/** Where in these arguments stand how the session was asked for, its id or name, and the id for a new one. */
+export const SESSION_AT = 7;
 
 /** See scripts/wish.lua. */
 export const wishArgs = (wish: Wish, newId: string): Arg[] => {
@@ -76,3 +79,16 @@ export const readAdmission = (answer: readonly string[], ask: Ask, pool: Pool): 
 
 export const readVerdict = (answer: readonly string[], ask: Ask, pool: Pool): Granted | Refused =>
   answer[0] === 'go' ? readGrant(answer, pool) : readRefusal(answer, ask);
+
+/** Answer of the script turn: one entry a wish up to the settled one, which comes last. */
+export const readTurn = (
+  answers: readonly (string | readonly string[])[],
+  wishes: readonly Wish[],
+  pool: Pool,
+): TurnAnswer => {
+  const index = answers.length - 1;
+  const last = answers[index];
+  if (typeof last !== 'object') return { settled: undefined, askInMs: answers.map(Number) };
+  const verdict = readVerdict(last, (wishes[index] as Wish).ask, pool);
+  return { settled: { index, verdict }, askInMs: answers.slice(0, index).map(Number) };
+};

@@ -71,3 +71,48 @@ export const startRedis = async (options: readonly string[] = []): Promise<Redis
     },
   };
 };
+
+export interface RedisCluster {
+  readonly nodes: readonly RedisServer[];
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+const SLOTS = 16_384;
+
+const ask = (server: RedisServer, ...words: string[]): string => {
+  const { stdout } = spawnSync('redis-cli', ['-p', String(server.port), ...words], { encoding: 'utf8' });
+  return stdout;
+};
+
+/** Three nodes that share the slots, without replicas. */
+export const startRedisCluster = async (): Promise<RedisCluster> => {
+  const start = async (): Promise<RedisServer> =>
+    startRedis([
+      '--cluster-enabled',
+      'yes',
+      '--cluster-port',
+      String(await freePort()),
+      '--cluster-node-timeout',
+      '2000',
+    ]);
+  const nodes = await Promise.all([start(), start(), start()]);
+  const first = nodes[0] as RedisServer;
+  for (const [i, node] of nodes.entries()) {
+    const from = Math.floor((SLOTS * i) / nodes.length);
+    const to = Math.floor((SLOTS * (i + 1)) / nodes.length) - 1;
+    ask(node, 'CLUSTER', 'ADDSLOTSRANGE', String(from), String(to));
+    const busPort = /@(\d+)/.exec(ask(node, 'CLUSTER', 'NODES'))?.[1] as string;
+    if (node !== first) ask(first, 'CLUSTER', 'MEET', '127.0.0.1', String(node.port), busPort);
+  }
+  const whole = (): boolean => nodes.every((node) => ask(node, 'CLUSTER', 'INFO').includes('cluster_state:ok'));
+  const known = (): boolean => nodes.every((node) => ask(node, 'CLUSTER', 'INFO').includes('cluster_known_nodes:3'));
+  while (!whole() || !known()) await new Promise((resolve) => setTimeout(resolve, 50));
+  return {
+    nodes,
+    url: `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
+    stop: async () => {
+      await Promise.all(nodes.map((node) => node.stop()));
+    },
+  };
+};

@@ -4,7 +4,7 @@ local ask, making = readAsk(11), ARGV[10] == '1'
 if not hasPool() then
   return { 'pool' }
 end
-local session = knownSession(ask.account, ARGV[9])
+local session = sessionIn(ask, ARGV[9])
 openSite(ARGV[4], tonumber(ARGV[5]))
 local exit = ARGV[7]
 local began = false

@@ -1,5 +1,5 @@
 -- An upstream is down for a while unless it is the last one up (A-04). ARGV: 4 upstream, 5 milliseconds.
--- Answers the end of its down time, 0 when it stays up.
+-- Answers the milliseconds it is down for, 0 when it stays up.
 local id = ARGV[4]
 if not hasPool() then
   return { 'pool' }
@@ -23,4 +23,4 @@ end
 local over = max(downUntil(id), now + tonumber(ARGV[5]))
 call('ZADD', DOWN, text(over), id)
 call('PEXPIRE', DOWN, text(DAY))
-return text(over)
+return text(over - now)

@@ -117,6 +117,11 @@ local function knownSession(account, id)
   return one
 end
 
+-- The session of a request that has one already.
+local function sessionIn(ask, id)
+  return knownSession(ask.account, id)
+end
+
 local function named(account, name)
   local id = call('HGET', recordsOf(account), 'n' .. name)
   local one = id and readSession(account, id) or nil

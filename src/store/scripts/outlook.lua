@@ -3,7 +3,7 @@ local ask = readAsk(7)
 if not hasPool() then
   return { 'pool' }
 end
-local session = knownSession(ask.account, ARGV[6])
+local session = sessionIn(ask, ARGV[6])
 openSite(ARGV[4], tonumber(ARGV[5]))
 local again = outlook(ask, session)
 closeSite()
