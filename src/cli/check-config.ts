@@ -1,4 +1,5 @@
 /** The `check-config` sub-command: validates the configuration and shows what it comes to. */
+import { loadAgents } from '../config/agents.ts';
 import { configFile, type LoadOptions, loadSettings } from '../config/load.ts';
 import { loadRules } from '../config/rules.ts';
 import { summaryLines } from '../config/summary.ts';
@@ -17,9 +18,9 @@ export const checkConfig = ({ config, env, cwd, out, err }: CheckOptions): numbe
     for (const line of errors) err(line);
     return 1;
   }
-  const rules = loadRules(settings.bans.rules, cwd);
-  if (!rules.rules) {
-    for (const line of rules.errors) err(line);
+  const mistakes = [...loadRules(settings.bans.rules, cwd).errors, ...loadAgents(settings.userAgents, cwd).errors];
+  if (mistakes.length > 0) {
+    for (const line of mistakes) err(line);
     return 1;
   }
   out('OK');

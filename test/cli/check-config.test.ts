@@ -45,6 +45,14 @@ describe('check-config', () => {
     ]);
   });
 
+  it('reads the list of user agents too', () => {
+    writeFileSync(join(cwd, 'agents.yaml'), '- curl/8');
+    const { status, err } = check('userAgents: ./agents.yaml');
+    rmSync(join(cwd, 'agents.yaml'));
+    expect([status, err.length]).toEqual([1, 1]);
+    expect(err[0]).toMatch(/agents\.yaml:1: \[0\]: expected the whole user agent of Chrome, Edge, Firefox or Safari/);
+  });
+
   it('robustness C11 shows no secret', () => {
     const { status, out } = check(
       `accounts: [{ id: demo, key: canary1 }]
