@@ -51,7 +51,7 @@ describe('an upstream that does not', () => {
   ];
   it.each(rows)('robustness G02 G03 A-04 C09 %s', async (_how, misbehaviour, condition) => {
     const { origin, proxy, url, up } = await scene(misbehaviour);
-    const answer = await get(proxy, url, `${NO_RETRY}X-Crawlera-Timeout: 60\r\n`);
+    const answer = await get(proxy, url, `${NO_RETRY}X-Crawlera-Timeout: 250\r\n`);
     expectRefusal(answer, condition, { slave: labelOf(up) });
     expect(answer.raw).not.toMatch(/Squid|login|OpenSSH|Proxy-Auth/);
     expect(origin.requests).toEqual([]);

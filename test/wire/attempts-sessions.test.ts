@@ -60,7 +60,7 @@ describe('the request that makes a session', () => {
   it.each(endings)('S-13 R-03 %s: the session is there, and its id with the answer', async (_what, acts, status) => {
     const { origin, proxy, url } = await scene(1, `${QUICK}limits: { response: 1KiB }\n`);
     origin.fallback = acts;
-    const answer = await get(proxy, url, `${CREATE}X-Crawlera-Timeout: 50\r\n`);
+    const answer = await get(proxy, url, `${CREATE}X-Crawlera-Timeout: 250\r\n`);
     expect(answer.status).toBe(status);
     expect(Object.keys(await sessionsOf(proxy))).toEqual([idOf(answer)]);
     expect(proxy.receipts[0]?.session).toBe(idOf(answer));

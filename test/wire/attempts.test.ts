@@ -88,7 +88,7 @@ describe('how often', () => {
     ['send_failed', ['no http\r\n']],
   ] as const)('A-02 %s is not tried elsewhere', async (condition, acts) => {
     const { proxy, url, ups } = await scene(2, [acts], QUICK);
-    expectRefusal(await get(proxy, url, 'X-Crawlera-Timeout: 50\r\n'), condition);
+    expectRefusal(await get(proxy, url, 'X-Crawlera-Timeout: 250\r\n'), condition);
     expect(ups.map((up) => up.seen.length).sort()).toEqual([0, 1]);
   });
 
@@ -116,7 +116,7 @@ describe('what is told at the end', () => {
 
   it('A-03 and what is never tried again', async () => {
     const { proxy, url } = await scene(2, [[BAN], ['hang']], QUICK);
-    expectRefusal(await get(proxy, url, 'X-Crawlera-Timeout: 50\r\n'), 'slavebanned');
+    expectRefusal(await get(proxy, url, 'X-Crawlera-Timeout: 250\r\n'), 'slavebanned');
     expect(outcomesOf(proxy.receipts[0])).toEqual(['status-429', 'timeout']);
   });
 

@@ -87,8 +87,7 @@ export const freePort = async (): Promise<number> => {
 export const rawServer = (serve: (socket: Socket) => void): Promise<Listening> => listen(createServer(serve));
 
 /** Product times short enough for a test. */
-export const QUICK =
-  'timeouts: { connect: 200ms, response: 300ms, responseMin: 50ms, responseMax: 10s, drain: 200ms }\n';
+export const QUICK = 'timeouts: { connect: 300ms, response: 3s, responseMin: 50ms, responseMax: 10s, drain: 200ms }\n';
 
 export interface Expected {
   readonly dialect?: Dialect;

@@ -86,7 +86,7 @@ describe('before the head is complete', () => {
     const origin = await kit.origin();
     origin.fallback = acts;
     const proxy = await kit.proxy(QUICK);
-    const answer = await get(proxy, `http://shop.localhost:${origin.port}/`, NO_RETRY);
+    const answer = await get(proxy, `http://shop.localhost:${origin.port}/`, `${NO_RETRY}X-Crawlera-Timeout: 250\r\n`);
     expectRefusal(answer, condition, { slave: DIRECT });
     expect(proxy.receipts).toMatchObject([{ outcome: condition, attempts: [{ exit: DIRECT, outcome: condition }] }]);
     await until(() => origin.open.size === 0, 'the connection to the target to end');
@@ -184,7 +184,7 @@ describe('silence', () => {
   it('G02 A-07 a target that never finishes TLS is a timeout, connecting included', async () => {
     const port = await targetOf((socket) => socket.resume());
     const proxy = await kit.proxy(QUICK);
-    const answer = await get(proxy, `https://shop.localhost:${port}/`, 'X-Crawlera-Timeout: 60\r\n');
+    const answer = await get(proxy, `https://shop.localhost:${port}/`, 'X-Crawlera-Timeout: 250\r\n');
     expectRefusal(answer, 'timeout', { slave: DIRECT });
     expect(proxy.receipts[0]?.attempts).toHaveLength(1);
     expect(proxy.receipts[0]?.tookMs).toBeLessThan(1_000);
@@ -195,7 +195,7 @@ describe('silence', () => {
     const other = await kit.upstream();
     for (const one of [up, other]) one.misbehaviour = { reply: 'HTTP/1.1 200', tunnelAfter: false };
     const proxy = await kit.proxy(QUICK, [up, other]);
-    const answer = await get(proxy, 'https://shop.localhost/', 'X-Crawlera-Timeout: 60\r\n');
+    const answer = await get(proxy, 'https://shop.localhost/', 'X-Crawlera-Timeout: 250\r\n');
     const asked = [up, other].filter((one) => one.seen.length > 0);
     expect(asked).toHaveLength(1);
     expectRefusal(answer, 'timeout', { slave: asked.map(labelOf)[0] });
@@ -206,7 +206,7 @@ describe('silence', () => {
     origin.fallback = ['HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 99\r\n\r\n<html>', 'hang'];
     const proxy = await kit.proxy(QUICK);
     const url = `http://shop.localhost:${origin.port}/`;
-    expectRefusal(await get(proxy, url, 'X-Crawlera-Timeout: 60\r\n'), 'msgtimeout', { slave: DIRECT });
+    expectRefusal(await get(proxy, url, 'X-Crawlera-Timeout: 250\r\n'), 'msgtimeout', { slave: DIRECT });
     expect(reasonOf(proxy)).toBe('response body stalled');
     await until(() => origin.open.size === 0, 'the connection to the target to end');
   });
@@ -216,7 +216,7 @@ describe('silence', () => {
     const proxy = await kit.proxy(QUICK);
     const line = await openLine(proxy.port);
     const url = `http://shop.localhost:${origin.port}/`;
-    const head = `POST ${url} HTTP/1.1\r\nHost: s\r\n${AUTH}X-Crawlera-Timeout: 60\r\nTransfer-Encoding: chunked\r\n\r\n`;
+    const head = `POST ${url} HTTP/1.1\r\nHost: s\r\n${AUTH}X-Crawlera-Timeout: 250\r\nTransfer-Encoding: chunked\r\n\r\n`;
     expectRefusal(await line.ask(`${head}4\r\nhalf\r\n`), 'msgtimeout');
     await until(() => origin.open.size === 0, 'the connection to the target to end');
     expect(proxy.receipts).toMatchObject([{ outcome: 'msgtimeout' }]);

@@ -150,7 +150,7 @@ describe('X-Crawlera-Session', () => {
   it.each(results)('R-03 is on %s', async (_what, acts, status) => {
     const { origin, proxy, url, id, header } = await scene();
     origin.fallback = acts;
-    const answer = await get(proxy, url, `${header}X-Crawlera-Timeout: 50\r\n`);
+    const answer = await get(proxy, url, `${header}X-Crawlera-Timeout: 250\r\n`);
     expect(answer.status).toBe(status);
     expect(valuesOf(answer, 'X-Crawlera-Session')).toEqual([id]);
   });
@@ -243,7 +243,7 @@ describe('debug headers', () => {
     const time = (await get(proxy, url, 'X-Crawlera-Debug: request-time\r\n')).header(TIME);
     expect(time).toMatch(/^\d+\.\d{6}$/);
     expect(Number(time)).toBeGreaterThan(0.055);
-    expect(Number(time)).toBeLessThan(0.3);
+    expect(Number(time) * 1000).toBeLessThanOrEqual(proxy.receipts[0]?.attempts[0]?.tookMs ?? 0);
   });
 
   it('R-05 it is that of the last attempt, without the attempts before', async () => {
@@ -256,7 +256,7 @@ describe('debug headers', () => {
 
   it('R-05 there is none when no head came back in the last attempt', async () => {
     const { proxy, url } = await scene([BAN], ['hang']);
-    const answer = await get(proxy, url, 'X-Crawlera-Debug: request-time, ua\r\nX-Crawlera-Timeout: 50\r\n');
+    const answer = await get(proxy, url, 'X-Crawlera-Debug: request-time, ua\r\nX-Crawlera-Timeout: 250\r\n');
     expect(answer.header('X-Crawlera-Error')).toBe('slavebanned');
     expect(answer.header(TIME)).toBeUndefined();
     expect(answer.header('X-Crawlera-Debug-UA')).toMatch(/^Mozilla/);
@@ -302,14 +302,14 @@ describe('X-Crawlera-Next-Request-In', () => {
   };
 
   it('P-04 is there from the soft limit on, in whole seconds, rounded up', async () => {
-    const { proxy, url } = await scene('siteDelay: 100ms, softLimit: 150ms');
-    const answers = await volley(proxy, url, 4);
-    expect(answers.map((answer) => answer.status)).toEqual([200, 200, 200, 200]);
-    expect(answers.map((answer) => answer.header(NEXT))).toEqual([undefined, undefined, '1', '1']);
+    const { proxy, url } = await scene('siteDelay: 600ms, softLimit: 700ms');
+    const answers = await volley(proxy, url, 3);
+    expect(answers.map((answer) => answer.status)).toEqual([200, 200, 200]);
+    expect(answers.map((answer) => answer.header(NEXT))).toEqual([undefined, undefined, '2']);
   });
 
   it('P-04 is on errors too', async () => {
-    const { proxy, url } = await scene('siteDelay: 60ms, softLimit: 40ms', ['close']);
+    const { proxy, url } = await scene('siteDelay: 500ms, softLimit: 50ms', ['close']);
     const [, late] = await volley(proxy, url, 2, NO_RETRY);
     expect([late?.status, late?.header(NEXT)]).toEqual([502, '1']);
   });
