@@ -2,7 +2,7 @@
 import { allValues, type HeaderList } from '../model/headers.ts';
 import { type Facts, isBlank, locationOf, mediaType, setsCookie, textOf, titleOf } from './ban-facts.ts';
 import { BODY_BYTES, type BodyTest, type HeaderTest, type LocationTest, type When } from './ban-rule.ts';
-import { SHORTEST_WORD, type WordBook } from './ban-words.ts';
+import { SHORTEST_WORD } from './ban-words.ts';
 
 export const NO = 0;
 export const YES = 1;
@@ -10,6 +10,9 @@ export const MAYBE = 2;
 export type Truth = typeof NO | typeof YES | typeof MAYBE;
 
 export type Test = (facts: Facts) => Truth;
+
+/** Takes a word to look for in bodies; its number. */
+export type AddWord = (word: string) => number;
 
 const is = (holds: boolean): Truth => (holds ? YES : NO);
 
@@ -109,32 +112,32 @@ const titleWord = (title: string): string | undefined => {
   return longest.length >= SHORTEST_WORD ? longest : undefined;
 };
 
-const titleCheck = (titles: readonly string[], words: WordBook): BodyCheck => {
-  const marks = titles.map(titleWord).map((word) => (word === undefined ? undefined : words.add(word)));
+const titleCheck = (titles: readonly string[], add: AddWord): BodyCheck => {
+  const marks = titles.map(titleWord).map((word) => (word === undefined ? undefined : add(word)));
   return (body) =>
     marks.some((mark) => mark === undefined || body.hits[mark] === 1) && titles.includes(titleOf(body) ?? '');
 };
 
 /** Cheapest first. */
-const bodyChecks = (test: BodyTest, words: WordBook): BodyCheck[] => {
+const bodyChecks = (test: BodyTest, add: AddWord): BodyCheck[] => {
   const { empty, containsAny, containsAll, title, regex } = test;
   const longest = longestOf(test);
-  const any = containsAny?.map((word) => words.add(word));
-  const all = containsAll?.map((word) => words.add(word));
+  const any = containsAny?.map((word) => add(word));
+  const all = containsAll?.map((word) => add(word));
   const checks: (BodyCheck | undefined)[] = [
     longest === Number.POSITIVE_INFINITY ? undefined : ({ bytes }) => bytes.length <= longest,
     any && (({ hits }) => any.some((number) => hits[number] === 1)),
     all && (({ hits }) => all.every((number) => hits[number] === 1)),
     empty === undefined ? undefined : ({ bytes }) => isBlank(bytes) === empty,
-    title && titleCheck(title, words),
+    title && titleCheck(title, add),
     regex && ((body) => regex.test(textOf(body))),
   ];
   return checks.filter((check) => check !== undefined);
 };
 
 /** Before the body is there its announced length may tell; a compressed one is longer still. */
-const bodyTest = (test: BodyTest, words: WordBook): Test => {
-  const checks = bodyChecks(test, words);
+const bodyTest = (test: BodyTest, add: AddWord): Test => {
+  const checks = bodyChecks(test, add);
   const longest = longestOf(test);
   return ({ head, body }) => {
     if (body !== undefined) return is(checks.every((check) => check(body)));
@@ -143,9 +146,9 @@ const bodyTest = (test: BodyTest, words: WordBook): Test => {
 };
 
 /** Parts in order of cost, the body last. `status` at the top is left out: rules are kept by status. */
-export const compileWhen = (when: When, words: WordBook, top = true): Test => {
+export const compileWhen = (when: When, add: AddWord, top = true): Test => {
   const { status, methods, contentType, headers, headerPrefix, setCookie, location, body, any, all, not } = when;
-  const below = (inner: When): Test => compileWhen(inner, words, false);
+  const below = (inner: When): Test => compileWhen(inner, add, false);
   const tests: (Test | undefined)[] = [
     top || status === undefined ? undefined : ({ head }) => is(inRanges(status, head.status)),
     methods && (({ asked }) => is(methods.includes(asked.method))),
@@ -157,7 +160,7 @@ export const compileWhen = (when: When, words: WordBook, top = true): Test => {
     all && every(all.map(below)),
     any && some(any.map(below)),
     not && opposite(below(not)),
-    body && bodyTest(body, words),
+    body && bodyTest(body, add),
   ];
   return every(tests.filter((test) => test !== undefined));
 };

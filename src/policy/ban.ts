@@ -5,7 +5,7 @@ import { type Asked, type Facts, factsOf, type Head, mediaType } from './ban-fac
 import { compileWhen, inRanges, MAYBE, mentionsBody, NO, needsBody, reachOf, type Test } from './ban-match.ts';
 import { type BanRule, BODY_TYPES } from './ban-rule.ts';
 import { makeScope } from './ban-scope.ts';
-import { type Hits, makeWordBook } from './ban-words.ts';
+import { makeWordBook, type Search, type WordBook } from './ban-words.ts';
 
 /** What the rules say of a response. */
 export interface Judgement {
@@ -33,6 +33,8 @@ export const isOpen = (result: Judgement | OpenCase): result is OpenCase => 'rea
 
 interface Compiled {
   readonly rule: BanRule;
+  /** The numbers of its words. */
+  readonly words: ReadonlySet<number>;
   readonly test: Test;
   readonly inScope: ((host: string) => boolean) | undefined;
   readonly needsBody: boolean;
@@ -44,55 +46,69 @@ interface Shelf {
   readonly all: readonly Compiled[];
   readonly headOnly: readonly Compiled[];
   readonly asksBody: boolean;
+  /** For the words of these rules. */
+  readonly search: Search;
 }
 
 const FINE: Judgement = Object.freeze({ ban: undefined, suspect: undefined });
 const EMPTY = Buffer.alloc(0);
 
-type Search = (bytes: Buffer) => Hits;
-
 /** Rules that are switched off are left out. */
 export const compileRules = (rules: readonly BanRule[]): BanRules => {
-  const words = makeWordBook();
-  const compiled = rules
-    .filter((rule) => rule.enabled)
-    .map(
-      (rule): Compiled => ({
-        rule,
-        test: compileWhen(rule.when, words),
-        inScope: makeScope(rule.domains, rule.excludeDomains),
-        needsBody: needsBody(rule.when),
-        reach: reachOf(rule.when),
-      }),
-    );
-  const search = words.seal();
-  const shelves = new Map<number, Shelf>();
+  const book = makeWordBook();
+  const compiled = rules.filter((rule) => rule.enabled).map((rule) => compileRule(rule, book));
+  const byStatus = new Map<number, Shelf>();
+  const byRules = new Map<string, Shelf>();
   const shelfFor = (status: number): Shelf => {
-    const known = shelves.get(status);
-    if (known) return known;
-    const all = compiled.filter(({ rule }) => inRanges(rule.when.status, status));
-    const headOnly = all.filter((one) => !one.needsBody);
-    const shelf = { all, headOnly, asksBody: all.some(({ rule }) => mentionsBody(rule.when)) };
-    shelves.set(status, shelf);
+    const fitting = compiled.filter(({ rule }) => inRanges(rule.when.status, status));
+    const key = fitting.map(({ rule }) => rule.id).join(' ');
+    const shelf = byRules.get(key) ?? shelfOf(fitting, book);
+    byRules.set(key, shelf);
+    byStatus.set(status, shelf);
     return shelf;
   };
-  return { judge: (asked, head) => judgeHead(shelfFor(head.status), search, asked, head) };
+  return { judge: (asked, head) => judgeHead(byStatus.get(head.status) ?? shelfFor(head.status), asked, head) };
 };
 
-const judgeHead = (shelf: Shelf, search: Search, asked: Asked, head: Head): Judgement | OpenCase => {
+const compileRule = (rule: BanRule, book: WordBook): Compiled => {
+  const words = new Set<number>();
+  const add = (word: string): number => {
+    const number = book.add(word);
+    words.add(number);
+    return number;
+  };
+  return {
+    rule,
+    words,
+    test: compileWhen(rule.when, add),
+    inScope: makeScope(rule.domains, rule.excludeDomains),
+    needsBody: needsBody(rule.when),
+    reach: reachOf(rule.when),
+  };
+};
+
+/** Statuses with the same rules share one. */
+const shelfOf = (all: readonly Compiled[], book: WordBook): Shelf => ({
+  all,
+  headOnly: all.filter((one) => !one.needsBody),
+  asksBody: all.some(({ rule }) => mentionsBody(rule.when)),
+  search: book.searchFor(new Set(all.flatMap(({ words }) => [...words]))),
+});
+
+const judgeHead = (shelf: Shelf, asked: Asked, head: Head): Judgement | OpenCase => {
   if (shelf.all.length === 0 || head.status < 200) return FINE;
   const facts = factsOf(asked, head);
   if (!shelf.asksBody) return settle(shelf.all, facts);
   // What answers HEAD is judged by its head (A-08).
   if (asked.method === 'HEAD') return settle(shelf.headOnly, facts);
   if (hasNoBody(head)) {
-    facts.body = { bytes: EMPTY, hits: search(EMPTY), text: '' };
+    facts.body = { bytes: EMPTY, hits: shelf.search(EMPTY), text: '' };
     return settle(shelf.all, facts);
   }
   const readable = BODY_TYPES.includes(mediaType(facts));
   const coding = readable ? codingOf(lastValue(head.headers, 'content-encoding')) : undefined;
   if (coding === undefined) return settle(shelf.headOnly, facts);
-  return leaveOpen(shelf.all, search, facts, coding);
+  return leaveOpen(shelf, facts, coding);
 };
 
 const hasNoBody = ({ status, length }: Head): boolean =>
@@ -112,10 +128,10 @@ const settle = (rules: readonly Compiled[], facts: Facts): Judgement => {
 };
 
 /** Keeps the rules that can still match, in order, unless no body is needed to decide. */
-const leaveOpen = (rules: readonly Compiled[], search: Search, facts: Facts, coding: Coding): Judgement | OpenCase => {
+const leaveOpen = ({ all, search }: Shelf, facts: Facts, coding: Coding): Judgement | OpenCase => {
   const left: Compiled[] = [];
   let reach = -1;
-  for (const one of rules) {
+  for (const one of all) {
     if (one.inScope && !one.inScope(facts.asked.target.host)) continue;
     const truth = one.test(facts);
     if (truth === NO) continue;

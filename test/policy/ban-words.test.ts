@@ -5,7 +5,7 @@ import { makeWordBook } from '../../src/policy/ban-words.ts';
 const found = (words: readonly string[], text: string | Buffer): string[] => {
   const book = makeWordBook();
   const numbers = words.map((word) => book.add(word));
-  const hits = book.seal()(Buffer.from(text));
+  const hits = book.searchFor(new Set(numbers))(Buffer.from(text));
   return words.filter((_, i) => hits[numbers[i] as number] === 1);
 };
 
@@ -37,7 +37,7 @@ describe('A-08 words in a body', () => {
   it('keeps what one body held apart from the next', () => {
     const book = makeWordBook();
     const number = book.add('blocked');
-    const search = book.seal();
+    const search = book.searchFor(new Set([number]));
     expect(search(Buffer.from('blocked'))[number]).toBe(1);
     expect(search(Buffer.from('welcome'))[number]).toBe(0);
   });
