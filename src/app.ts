@@ -36,6 +36,14 @@ export interface Say {
   error(message: string): void;
 }
 
+/** What is counted besides finished requests. */
+export interface Gauges {
+  banStorm(): void;
+  upstreamDown(): void;
+  storeTrouble(away: boolean): void;
+  watch(load: () => { readonly outstanding: number; readonly waiting: number }): void;
+}
+
 export interface AppParts {
   readonly ledger: Ledger;
   /** The operator's log. */
@@ -44,6 +52,7 @@ export interface AppParts {
   readonly clock?: Clock;
   /** TLS ticket keys shared with other processes on the same port; random when absent. */
   readonly ticketKeys?: Buffer;
+  readonly gauges?: Gauges;
 }
 
 export interface App {
@@ -51,6 +60,8 @@ export interface App {
   /** `host:port` to tell clients. */
   readonly reachedAt: string;
   readonly authority: Authority;
+  /** False once it began to stop. */
+  ready(): boolean;
   /** Takes a new configuration and a renewed CA over for requests from now on; listeners stay as they are. */
   reload(settings: Settings): void;
   /** Drains for at most `timeouts.drain`, then cuts what is left and closes the store. */
@@ -85,12 +96,14 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
     data: first.data,
     loss: first.storeLoss,
     report: parts.say.warn,
+    away: parts.gauges?.storeTrouble,
     clock,
     random: Math.random,
     pool: () => current.pool,
     settings: () => current.admission,
   });
-  const gate = makeGate({ store, clock, settings: () => current.admission, events: gateEvents(parts.say) });
+  const gate = makeGate({ store, clock, settings: () => current.admission, events: gateEvents(parts) });
+  parts.gauges?.watch(gate.load);
   const transport = makeTransport({
     settings: first,
     clock,
@@ -153,6 +166,7 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
     address,
     reachedAt: shownAddress(first, boundPort),
     authority,
+    ready: () => !draining,
     reload(settings) {
       // Each may throw, for a bad rules file, list of user agents or CA folder, before anything else changes.
       const newBans = banRules(settings);
@@ -190,9 +204,15 @@ const userAgents = ({ userAgents: file }: Settings): Agents => {
   return agents;
 };
 
-const gateEvents = (say: Say): GateEvents => ({
-  banStorm: (website, rule) => say.warn(`ban storm: rule ${rule} on ${website} sets no more bans until it is quiet`),
-  upstreamDown: (upstream, reason) => say.warn(`upstream ${upstream.label ?? 'direct'} is down: ${reason}`),
+const gateEvents = ({ say, gauges }: AppParts): GateEvents => ({
+  banStorm(website, rule) {
+    gauges?.banStorm();
+    say.warn(`ban storm: rule ${rule} on ${website} sets no more bans until it is quiet`);
+  },
+  upstreamDown(upstream, reason) {
+    gauges?.upstreamDown();
+    say.warn(`upstream ${upstream.label ?? 'direct'} is down: ${reason}`);
+  },
 });
 
 /** Each node by its name and by every address that has now; one that cannot be found is out of reach for everybody. */

@@ -16,7 +16,7 @@ const ARROWS: Record<string, readonly string[]> = {
   api: ['model', 'policy', 'pipeline'],
   observe: ['model', 'pipeline/ports.ts'],
   config: ['model', 'policy'],
-  cli: ['model', 'policy', 'config', 'inbound/authority.ts', 'observe', 'app.ts'],
+  cli: ['model', 'policy', 'config', 'inbound/authority.ts', 'observe', 'api/admin.ts', 'app.ts'],
 };
 
 /** A package has one home; nothing else imports it. */
@@ -29,6 +29,7 @@ const HOMES: Record<string, readonly string[]> = {
   'pino-pretty': ['observe/log.ts'],
   zod: ['config/schema.ts', 'config/rules-schema.ts'],
   yaml: ['config/load.ts'],
+  'prom-client': ['observe/metrics.ts'],
   'tough-cookie': ['policy/cookies.ts'],
 };
 

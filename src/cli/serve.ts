@@ -1,13 +1,15 @@
 /** The `serve` sub-command: one process from its first line of output to its exit. */
 import { unwatchFile, watchFile } from 'node:fs';
 import { resolve } from 'node:path';
+import { openAdmin } from '../api/admin.ts';
 import { type App, shownAddress, startApp } from '../app.ts';
-import { withFirstKey } from '../config/first-key.ts';
+import { withAdminKey, withFirstKey } from '../config/first-key.ts';
 import { configFile, type LoadOptions, loadSettings } from '../config/load.ts';
 import { openAuthority } from '../inbound/authority.ts';
 import type { Settings } from '../model/settings.ts';
 import { makeLogLedger } from '../observe/ledger.ts';
 import { type Log, openLog } from '../observe/log.ts';
+import { bothLedgers, makeGatheredMetrics, makeMetrics } from '../observe/metrics.ts';
 import { isWorker, runWorkers, sharedTicketKeys } from './workers.ts';
 
 export interface ServeOptions extends Pick<LoadOptions, 'env' | 'cwd'> {
@@ -33,7 +35,8 @@ export const serve = async (options: ServeOptions): Promise<number> => {
   }
   let log: Log | undefined;
   try {
-    const { settings, kept } = withFirstKey(loaded.settings);
+    const { settings: keyed, kept } = withFirstKey(loaded.settings);
+    const { settings } = withAdminKey(keyed);
     log = openLog({ level: settings.log.level });
     const announce = (address: string): void => {
       if (kept?.made) for (const line of firstKeyLines(kept.key, kept.file, address)) options.out(line);
@@ -58,10 +61,13 @@ const servePrimary = (
 ): Promise<number> => {
   openAuthority(settings.certificates);
   const { host, port } = settings.listen;
+  let ready = false;
+  void openAdminPort(settings, log, makeGatheredMetrics().text, () => ready);
   return runWorkers({
     count: settings.workers,
     log,
     onReady() {
+      ready = true;
       announce(shownAddress(settings, port));
       log.info(`listening on ${host}:${port} with ${settings.workers} workers`, { version });
     },
@@ -77,13 +83,35 @@ const serveHere = async (
   announce: (address: string) => void,
 ): Promise<number> => {
   const ticketKeys = sharedTicketKeys(env);
-  const ledger = makeLogLedger(log);
-  const app = await startApp(settings, { ledger, say: log, version, ...(ticketKeys && { ticketKeys }) });
+  const metrics = makeMetrics(isWorker());
+  const ledger = bothLedgers(makeLogLedger(log), metrics.ledger);
+  const app = await startApp(settings, {
+    ledger,
+    say: log,
+    version,
+    gauges: metrics,
+    ...(ticketKeys && { ticketKeys }),
+  });
+  if (!isWorker()) await openAdminPort(settings, log, metrics.text, app.ready);
   announce(app.reachedAt);
   // In a worker it is the primary that says so, once.
   const level = isWorker() ? 'debug' : 'info';
   log[level](`listening on ${app.address.address}:${app.address.port}`, { version });
   return untilStopped(app, log, () => reload(app, log, load), file);
+};
+
+/** A proxy without its admin port is better than none: a port in use is said and lived with. */
+const openAdminPort = async (
+  { admin }: Settings,
+  log: Log,
+  metrics: () => Promise<string>,
+  ready: () => boolean,
+): Promise<void> => {
+  try {
+    await openAdmin({ host: admin.host, port: admin.port, key: admin.key ?? '', metrics, ready });
+  } catch (error) {
+    log.warn(`no admin port: ${startProblem(error)}`);
+  }
 };
 
 const firstKeyLines = (key: string, file: string, address: string): string[] => [
