@@ -221,6 +221,24 @@ describe('deadlines of the listener', () => {
     expect(performance.now() - startedAt).toBeLessThan(4_000);
   });
 
+  it('T-20 notices at once that the client of a refused CONNECT has closed too', async () => {
+    let served: Socket | undefined;
+    const connect = (_request: unknown, socket: Socket): void => {
+      served = socket;
+      socket.write('HTTP/1.1 400 Bad Request\r\n\r\n');
+      linger(socket);
+    };
+    const open = await start({}, { connect });
+    const socket = await open();
+    socket.write('CONNECT x HTTP/1.1\r\n\r\n');
+    await once(socket, 'data');
+    socket.write(Buffer.alloc(500_000));
+    socket.end();
+    const startedAt = performance.now();
+    if (!served?.destroyed) await once(served as Socket, 'close');
+    expect(performance.now() - startedAt).toBeLessThan(1_500);
+  });
+
   it('refuses to start where something listens already', async () => {
     const holder = await makeOrigin();
     await expect(start({ port: holder.port }, {})).rejects.toThrow('EADDRINUSE');

@@ -204,8 +204,14 @@ describe('an answer that comes early', () => {
       const client = await line(stage.proxy.port);
       const size = 8 * MIB;
       client.write(`POST ${url} HTTP/1.1\r\nHost: x\r\n${AUTH}Content-Length: ${size}\r\n\r\n`);
-      client.write(Buffer.alloc(size));
+      let reset: Error | undefined;
+      client.socket.on('error', (error) => {
+        reset = error;
+      });
+      const sent = new Promise<Error | null | undefined>((resolve) => client.socket.write(Buffer.alloc(size), resolve));
       const answer = await client.read();
+      // What is still on its way is dropped, not answered with a reset that could take the answer with it.
+      expect([url, (await sent) ?? undefined, reset]).toEqual([url, undefined, undefined]);
       expect([url, answer.complete, answer.header('Connection')]).toEqual([url, true, 'close']);
       expect(answer.status).toBeGreaterThanOrEqual(400);
       client.socket.end();
