@@ -11,7 +11,7 @@ import { siteTags, tagKeys } from './redis-keys.ts';
 import type { Arg } from './redis-link.ts';
 import type { PoolImage } from './redis-pool.ts';
 import type { Steps, Words } from './redis-steps.ts';
-import { askArgs, readAdmission, readRefusal, readTurn, SESSION_AT, wishArgs } from './redis-words.ts';
+import { askArgs, cameAt, readAdmission, readRefusal, readTurn, SESSION_AT, wishArgs } from './redis-words.ts';
 import { refused } from './verdict.ts';
 
 /** What the house says of a request's session, as scripts/facts.lua wants it. */
@@ -80,8 +80,10 @@ export const makeCluster = (steps: Steps): Pacing => {
     const { sessionIdleMs, hardLimitMs } = settings();
     const args = withFacts(askArgs(ask, ''), facts);
     args.unshift(ask.website, random(), sessionIdleMs, hardLimitMs, '');
-    const answer = await site('admit@', ask.website, [], args, image);
-    return readAdmission(answer as Words, ask, image.pool);
+    const answer = (await site('admit@', ask.website, [], args, image)) as Words;
+    const admission = readAdmission(answer, ask, image.pool);
+    if (admission.kind === 'wait') steps.countIn(ask, admission.waitsFor, cameAt(answer));
+    return admission;
   };
 
   const factsOf = async (ask: Ask, session: string | undefined, image: PoolImage): Promise<Facts> => {
@@ -107,7 +109,6 @@ export const makeCluster = (steps: Steps): Pacing => {
       try {
         const admission = await pace(ask, facts, image);
         if (admission.kind === 'refused') giveBack(ask, idOf(facts));
-        if (admission.kind === 'wait') steps.countIn(ask, admission.waitsFor);
         if (admission.kind === 'go' && admission.making) await bind(ask, admission, admission.session, image);
         return admission;
       } catch (error) {
@@ -119,8 +120,14 @@ export const makeCluster = (steps: Steps): Pacing => {
       const { ask } = wish;
       const image = desk.image();
       const [facts = NO_SESSION] = await look([wish], image);
-      const args = [ask.website, random(), settings().sessionIdleMs, ...withFacts(wishArgs(wish, ''), facts)];
-      const admission = readAdmission((await site('retry@', ask.website, [], args, image)) as Words, ask, image.pool);
+      const args = [
+        ask.website,
+        random(),
+        settings().sessionIdleMs,
+        ...withFacts(wishArgs(wish, '', steps.ages), facts),
+      ];
+      const answer = (await site('retry@', ask.website, [], args, image)) as Words;
+      const admission = readAdmission(answer, ask, image.pool);
       await noteGrant(wish, admission, image);
       return admission;
     },
@@ -128,7 +135,8 @@ export const makeCluster = (steps: Steps): Pacing => {
       const image = desk.image();
       const facts = await look(wishes, image);
       const args: Arg[] = [website, random(), settings().sessionIdleMs, wishes.length];
-      for (const [i, wish] of wishes.entries()) args.push(...withFacts(wishArgs(wish, ''), facts[i] ?? NO_SESSION));
+      for (const [i, wish] of wishes.entries())
+        args.push(...withFacts(wishArgs(wish, '', steps.ages), facts[i] ?? NO_SESSION));
       const answers = await site('turn@', website, [], args, image);
       const turn = readTurn(answers as (string | Words)[], wishes, image.pool);
       if (turn.settled) {

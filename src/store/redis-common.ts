@@ -28,13 +28,14 @@ const readList = (answer: Words, { pool }: PoolImage): OpenedSession[] => {
 };
 
 export const makeCommon = (steps: Steps): Omit<Store, keyof Pacing> => {
-  const { desk, random, settings, cluster, house, site, left, countOut } = steps;
+  const { desk, random, settings, cluster, house, site, left, countOut, ages } = steps;
   return {
     unwait: async (wish) => {
       const { ask, waitsFor } = wish;
       if (waitsFor === undefined) return;
+      const last = ages.after(wish) === undefined ? '1' : '';
       countOut(wish);
-      await site('unwait', ask.website, [], [ask.website, ask.account, waitsFor], desk.image());
+      await site('unwait', ask.website, [], [ask.website, ask.account, waitsFor, last], desk.image());
     },
     leave: async ({ account, session, making, upstream }) => {
       left(account, session);

@@ -36,7 +36,7 @@ export const houseKeys = (tag: string, node: string, version: string): string[] 
 
 export const accountKeys = (account: string): string[] => [`${HOUSE}sessions:${account}`, `${HOUSE}records:${account}`];
 
-export const siteKeys = (tag: string, website: string): string[] => [
+export const siteKeys = (tag: string, website: string, version: string): string[] => [
   `${tag}site:${website}`,
-  `${tag}order::${website}`,
+  `${tag}order:${version}::${website}`,
 ];

@@ -2,24 +2,25 @@
 import { readFileSync } from 'node:fs';
 
 const PACE = ['order', 'pace'] as const;
+const WAIT = [...PACE, 'claims'] as const;
 
 /** The file of each script, and the parts that come before it. Those with `@` work where the house is on another node. */
 const SCRIPTS = {
-  admit: ['admit', 'ask', 'house', ...PACE],
-  retry: ['retry', 'ask', 'house', ...PACE, 'wish'],
-  turn: ['turn', 'ask', 'house', ...PACE, 'wish'],
+  admit: ['admit', 'ask', 'house', ...WAIT],
+  retry: ['retry', 'ask', 'house', ...WAIT, 'wish'],
+  turn: ['turn', 'ask', 'house', ...WAIT, 'wish'],
   banned: ['banned', 'ask', 'house', ...PACE, 'ban'],
   outlook: ['outlook', 'ask', 'house', ...PACE],
-  'admit@': ['admit', 'ask', 'facts', ...PACE],
-  'retry@': ['retry', 'ask', 'facts', ...PACE, 'wish'],
-  'turn@': ['turn', 'ask', 'facts', ...PACE, 'wish'],
+  'admit@': ['admit', 'ask', 'facts', ...WAIT],
+  'retry@': ['retry', 'ask', 'facts', ...WAIT, 'wish'],
+  'turn@': ['turn', 'ask', 'facts', ...WAIT, 'wish'],
   'banned@': ['banned', 'ask', 'facts', ...PACE, 'ban'],
   'outlook@': ['outlook', 'ask', 'facts', ...PACE],
   enter: ['enter', 'ask', 'house'],
   look: ['look', 'ask', 'house'],
   bind: ['bind', 'house'],
   down: ['down'],
-  unwait: ['unwait', ...PACE],
+  unwait: ['unwait', ...WAIT],
   slow: ['slow', ...PACE],
   leave: ['leave', 'house'],
   fail: ['fail'],

@@ -3,7 +3,7 @@ import type { TurnAnswer, Wish } from '../pipeline/store-port.ts';
 import { looksLikeId } from '../policy/sessions.ts';
 import type { Pacing } from './redis-common.ts';
 import type { Steps, Words } from './redis-steps.ts';
-import { askArgs, readAdmission, readTurn, wishArgs } from './redis-words.ts';
+import { askArgs, cameAt, readAdmission, readTurn, wishArgs } from './redis-words.ts';
 import { refused } from './verdict.ts';
 
 export const makeSingle = (steps: Steps): Pacing => {
@@ -21,18 +21,18 @@ export const makeSingle = (steps: Steps): Pacing => {
       const { sessionIdleMs, hardLimitMs } = settings();
       const args = askArgs(ask, newId(ask));
       args.unshift(website, random(), sessionIdleMs, hardLimitMs, overloaded ? '1' : '');
-      const answer = await site('admit', website, session ? [account] : [], args, image);
-      const admission = readAdmission(answer as Words, ask, image.pool);
+      const answer = (await site('admit', website, session ? [account] : [], args, image)) as Words;
+      const admission = readAdmission(answer, ask, image.pool);
       if (admission.kind === 'refused') return admission;
       steps.seated(account);
       steps.entered(account, admission.session);
-      if (admission.kind === 'wait') steps.countIn(ask, admission.waitsFor);
+      if (admission.kind === 'wait') steps.countIn(ask, admission.waitsFor, cameAt(answer));
       return admission;
     },
     retry: async (wish) => {
       const { ask } = wish;
       const image = desk.image();
-      const args = [ask.website, random(), settings().sessionIdleMs, ...wishArgs(wish, newId(ask))];
+      const args = [ask.website, random(), settings().sessionIdleMs, ...wishArgs(wish, newId(ask), steps.ages)];
       const answer = await site('retry', ask.website, accountsOf([wish]), args, image);
       const admission = readAdmission(answer as Words, ask, image.pool);
       steps.noted(wish, admission);
@@ -41,7 +41,7 @@ export const makeSingle = (steps: Steps): Pacing => {
     turn: async (website, wishes): Promise<TurnAnswer> => {
       const image = desk.image();
       const head = [website, random(), settings().sessionIdleMs, wishes.length];
-      const args = [...head, ...wishes.flatMap((wish) => wishArgs(wish, newId(wish.ask)))];
+      const args = [...head, ...wishes.flatMap((wish) => wishArgs(wish, newId(wish.ask), steps.ages))];
       const answers = await site('turn', website, accountsOf(wishes), args, image);
       const turn = readTurn(answers as (string | Words)[], wishes, image.pool);
       if (turn.settled) {

@@ -2,6 +2,7 @@
 import type { Ask, Random } from '../pipeline/ports.ts';
 import type { Admission, StoreSettings, Wish } from '../pipeline/store-port.ts';
 import { newSessionId } from '../policy/sessions.ts';
+import { type Ages, makeAges } from './redis-ages.ts';
 import type { Desk } from './redis-desk.ts';
 import { runField, seatField, waitField } from './redis-holdings.ts';
 import { accountKeys, HOUSE, houseKeys, siteKeys, siteTag, tagKeys } from './redis-keys.ts';
@@ -20,6 +21,7 @@ export interface StepsOptions {
 }
 
 export interface Steps extends StepsOptions {
+  readonly ages: Ages;
   /** A step of the house: seats, sessions. */
   house(script: ScriptName, accounts: Iterable<string>, args: readonly Arg[], image: PoolImage): Promise<unknown>;
   /** A step of a website. On a single Redis it may touch the sessions of accounts as well. */
@@ -37,7 +39,8 @@ export interface Steps extends StepsOptions {
   /** A request counts in this session from now on. */
   entered(account: string, session: string | undefined): void;
   left(account: string, session: string | undefined): void;
-  countIn(ask: Ask, waitsFor: string): void;
+  /** A request waits from now on; `came` says since when if it is its first wait. */
+  countIn(ask: Ask, waitsFor: string, came: number | undefined): void;
   countOut(wish: Wish): void;
   /** Notes what an answer to a retry or a turn means for what is held. */
   noted(wish: Wish, admission: Admission): void;
@@ -56,8 +59,13 @@ export const makeSteps = (options: StepsOptions): Steps => {
     if (session !== undefined) holdings.take(HOUSE, runField(account, session));
   };
 
-  const countIn = ({ website, account }: Ask, waitsFor: string): void =>
+  const ages = makeAges();
+
+  const countIn = (ask: Ask, waitsFor: string, came: number | undefined): void => {
+    const { website, account } = ask;
+    ages.began(ask, waitsFor, came);
     holdings.take(siteTag(cluster, website), waitField(website, account, waitsFor));
+  };
 
   return {
     ...options,
@@ -66,7 +74,7 @@ export const makeSteps = (options: StepsOptions): Steps => {
     site: (script, website, accounts, args, image) => {
       const tag = siteTag(cluster, website);
       const keys = cluster ? tagKeys(tag, node, image.version) : houseKeys(tag, node, image.version);
-      keys.push(...siteKeys(tag, website));
+      keys.push(...siteKeys(tag, website, image.version));
       return desk.ask(script, cluster ? keys : accountKeysOf(keys, accounts), args, image);
     },
     newId: ({ session }) => (session === undefined || session.by === 'id' ? '' : newSessionId(random)),
@@ -76,13 +84,19 @@ export const makeSteps = (options: StepsOptions): Steps => {
       holdings.give(HOUSE, seatField(account));
       if (session !== undefined) holdings.give(HOUSE, runField(account, session));
     },
+    ages,
     countIn,
-    countOut: ({ ask: { website, account }, waitsFor }) => {
+    countOut: (wish) => {
+      const {
+        ask: { website, account },
+        waitsFor,
+      } = wish;
       if (waitsFor === undefined) return;
+      ages.ended(wish);
       holdings.give(siteTag(cluster, website), waitField(website, account, waitsFor));
     },
     noted: ({ ask, session }, admission) => {
-      if (admission.kind === 'wait') countIn(ask, admission.waitsFor);
+      if (admission.kind === 'wait') countIn(ask, admission.waitsFor, undefined);
       if (admission.kind === 'go' && admission.session !== session) entered(ask.account, admission.session);
     },
   };

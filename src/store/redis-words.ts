@@ -2,6 +2,7 @@
 import type { Condition } from '../model/errors.ts';
 import type { Ask, Pool } from '../pipeline/ports.ts';
 import type { Admission, Granted, Refused, TurnAnswer, Waiting, Wish } from '../pipeline/store-port.ts';
+import type { Ages } from './redis-ages.ts';
 import type { Arg } from './redis-link.ts';
 import { refused } from './verdict.ts';
 
@@ -26,7 +27,7 @@ export const askArgs = (ask: Ask, newId: string): Arg[] => {
 export const SESSION_AT = 7;
 
 /** See scripts/wish.lua. */
-export const wishArgs = (wish: Wish, newId: string): Arg[] => {
+export const wishArgs = (wish: Wish, newId: string, ages: Ages): Arg[] => {
   const args = askArgs(wish.ask, newId);
   const used = wish.used ?? [];
   args.push(
@@ -36,6 +37,8 @@ export const wishArgs = (wish: Wish, newId: string): Arg[] => {
     wish.waitsFor ?? '',
     wish.used === undefined ? '1' : '',
     wish.repeat ? '1' : '',
+    ages.of(wish.ask),
+    ages.after(wish) ?? '',
     wish.used?.size ?? 0,
     ...used,
   );
@@ -70,6 +73,9 @@ const readWaiting = (answer: readonly string[]): Waiting => {
     session: orUndefined(session),
   };
 };
+
+/** When a request came that has to wait, by an answer of the script admit. */
+export const cameAt = (answer: readonly string[]): number => Number(answer[5]);
 
 /** Answer of the scripts admit and retry. */
 export const readAdmission = (answer: readonly string[], ask: Ask, pool: Pool): Admission => {

@@ -1,5 +1,5 @@
 -- Admission (P-01, H-07). ARGV: 4 website, 5 where, 6 idle, 7 hard limit, 8 '1' = overloaded, 9.. the ask.
--- Answers {'go', upstream, session, making}, {'wait', delay, turn in, waits for, session} or {'no', ...}.
+-- Answers {'go', upstream, session, making}, {'wait', delay, turn in, waits for, session, time} or {'no', ...}.
 idleMs = tonumber(ARGV[6])
 local ask = readAsk(9)
 if not hasPool() then
@@ -26,6 +26,7 @@ local id = ask.by ~= '' and (session and session.id or ask.newId) or nil
 local goes = delay == 0 and dispatch(ask, way, id)
 if not goes then
   countIn(ask.account, way.waitsFor)
+  claimFirst(ask.account, way.waitsFor, came, turnIn(ask, way))
 end
 closeSite()
 if ask.by ~= '' then

@@ -8,9 +8,14 @@ local call = redis.call
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
 
 local now = tonumber(ARGV[1])
-if not now then
+-- The same in microseconds: the order of asking.
+local came
+if now then
+  came = now * 1000
+else
   local time = call('TIME')
-  now = time[1] * 1000 + floor(time[2] / 1000)
+  came = time[1] * 1000000 + time[2]
+  now = floor(came / 1000)
 end
 
 local NODE, VERSION = ARGV[2], ARGV[3]

@@ -1,12 +1,13 @@
 -- The order in which upstreams serve one website, and which of them can serve now (P-01, P-03, A-01, A-13).
 --   site:<website>            hash: fields below, u<id> -> '<place> <R> <B> <last use> <other places>'
---   order:<region>:<website>  zset: the upstreams seen so far, by what keeps them from being chosen:
+--   order:<version>:<region>:<website>  zset: the upstreams met so far, by what keeps them from being chosen:
 --                               place           free; ascending = least recently used first, below zero = never used
 --                               BUSY + R        until then too soon after its last use
 --                               BARRED + end    banned or down
---                               STRANGE + end   not in the asker's pool; hidden for a while
--- Upstreams not seen yet are met by a walk over the pool's ring of places, a cursor a region and pool version.
-local FREE_TOP, BUSY, BARRED, STRANGE = 9e12, 1e13, 2e13, 3e13
+-- Upstreams not met yet are met by a walk over the pool's ring of places, a cursor a region. Orders and walks are a pool
+-- version's, as processes may have different pools for a while; what is known of an upstream is everybody's, and a place
+-- in the order that does not fit it any more is put right when somebody comes upon it.
+local FREE_TOP, BUSY, BARRED, TOP = 9e12, 1e13, 2e13, 3e13
 -- How long a website's state outlives its last use where Redis has few keys and where it has many, and how much later it
 -- may really go.
 local IDLE, SHORT_IDLE, MANY, SLACK = 3600000, 120000, 50000, 30000
@@ -29,7 +30,7 @@ local function set(field, value)
 end
 
 local function orderOf(region)
-  return TAG .. 'order:' .. region .. ':' .. site.name
+  return TAG .. 'order:' .. VERSION .. ':' .. region .. ':' .. site.name
 end
 
 -- `where` in [0, 1): where in the ring a new website begins, so that those seen once do not all meet one upstream.
@@ -37,7 +38,8 @@ local function openSite(name, where)
   SITE = TAG .. 'site:' .. name
   site = { name = name, where = where, walks = {} }
   ORDER = orderOf('')
-  local known = call('HMGET', SITE, 'turn', 'until', 'barred', 'watch', 'regions', 'k' .. VERSION .. ':', 'at')
+  local known =
+    call('HMGET', SITE, 'turn', 'until' .. VERSION, 'barred' .. VERSION, 'watch', 'regions', 'k' .. VERSION .. ':', 'at')
   site.turn = tonumber(known[1] or 0)
   site.expiry = tonumber(known[2] or 0)
   site.firstBarred = tonumber(known[3] or 0)
@@ -56,7 +58,7 @@ end
 local function closeSite()
   if site.need + SHORT_IDLE > site.expiry then
     local at = site.need + SLACK + (call('DBSIZE') > MANY and SHORT_IDLE or IDLE)
-    set('until', text(at))
+    set('until' .. VERSION, text(at))
     call('PEXPIRE', ORDER, text(at - now))
     for region in string.gmatch(site.regions, '%l+') do
       call('PEXPIRE', orderOf(region), text(at - now))
@@ -178,23 +180,27 @@ local function bannedOf(id)
   return record and record.banned or 0
 end
 
--- Made when it is the first time.
-local function touch(id)
-  local record = recordOf(id)
-  if record then
-    return record
-  end
+-- A record of nothing but its places.
+local function renewed(id)
   local ranks = {}
   for place in string.gmatch(infoOf(id).places, '(%d+):') do
     ranks[#ranks + 1] = freshRank(tonumber(place))
   end
   table.sort(ranks)
-  record = { place = table.remove(ranks, 1), ready = 0, banned = 0, used = 0, others = '' }
+  local first = table.remove(ranks, 1)
   for i, rank in ipairs(ranks) do
     ranks[i] = text(rank)
   end
-  record.others = table.concat(ranks, ' ')
-  records[id] = record
+  return { place = first, ready = 0, banned = 0, used = 0, others = table.concat(ranks, ' ') }
+end
+
+-- Made when it is the first time.
+local function touch(id)
+  local record = recordOf(id)
+  if not record then
+    record = renewed(id)
+    records[id] = record
+  end
   return record
 end
 
@@ -216,24 +222,28 @@ local function putIn(id, region, score)
   end
 end
 
--- Somebody barred or strange is to be woken then.
+-- Somebody barred is to be woken then.
 local function wakeAt(at)
   if site.firstBarred == 0 or at < site.firstBarred then
     site.firstBarred = at
-    set('barred', text(at))
+    set('barred' .. VERSION, text(at))
   end
 end
 
--- Puts an upstream where it belongs now.
-local function settle(id)
+-- Where an upstream belongs now.
+local function scoreOf(id)
   local record = recordOf(id)
   local barred = max(record.banned, downUntil(id))
-  local score = record.place
   if barred > now then
-    score = BARRED + barred
-    wakeAt(barred)
-  elseif record.ready > now then
-    score = BUSY + record.ready
+    return BARRED + barred
+  end
+  return record.ready > now and BUSY + record.ready or record.place
+end
+
+local function settle(id)
+  local score = scoreOf(id)
+  if score >= BARRED then
+    wakeAt(score - BARRED)
   end
   putIn(id, infoOf(id).region, score)
 end
@@ -248,15 +258,10 @@ local function save(id)
   settle(id)
 end
 
--- Forgets an upstream that is idle for so long that only its place is known: the walks come to it again, last.
-local function forget(id)
+-- Lets the walks come to an upstream again, last.
+local function walkAgain(id)
   local info = infoOf(id)
   call('ZREM', ORDER, id)
-  call('HDEL', SITE, 'u' .. id)
-  records[id] = false
-  if not info then
-    return
-  end
   if info.region ~= '' then
     call('ZREM', orderOf(info.region), id)
   end
@@ -272,6 +277,7 @@ local function forget(id)
   saveWalk('', walkOf(''))
 end
 
+-- Forgets a few that are idle for so long that only their place is known.
 local function forgetSome()
   if call('ZCARD', ORDER) <= REMEMBERED then
     return
@@ -279,32 +285,20 @@ local function forgetSome()
   for _, id in ipairs(call('ZRANGEBYSCORE', ORDER, 0, FREE_TOP, 'LIMIT', 0, 4)) do
     local record = recordOf(id)
     if record and record.used + MEMORY < now then
-      forget(id)
+      call('HDEL', SITE, 'u' .. id)
+      records[id] = false
+      walkAgain(id)
     end
-  end
-end
-
--- One of another pool: hidden while that pool may still be in use somewhere, then forgotten.
-local function hide(id)
-  local record = recordOf(id)
-  if record and max(record.used + MEMORY, record.banned) > now then
-    call('ZADD', ORDER, text(STRANGE + now + MEMORY), id)
-    wakeAt(now + MEMORY)
-  else
-    forget(id)
   end
 end
 
 -- Wakes those between two scores.
 local function wakeIn(key, from, to)
   for _, id in ipairs(call('ZRANGEBYSCORE', key, text(from), text(to), 'LIMIT', 0, LOOK)) do
-    if not recordOf(id) then
-      call('ZREM', key, id)
-    elseif infoOf(id) then
+    if recordOf(id) then
       settle(id)
     else
-      call('ZREM', key, id)
-      hide(id)
+      walkAgain(id)
     end
   end
 end
@@ -315,14 +309,11 @@ local function wake(key)
     return
   end
   wakeIn(ORDER, BARRED, BARRED + now)
-  wakeIn(ORDER, STRANGE, STRANGE + now)
   site.firstBarred = 0
-  set('barred', '0')
-  for _, band in ipairs({ BARRED, STRANGE }) do
-    local first = call('ZRANGEBYSCORE', ORDER, text(band), text(band + 9e12), 'WITHSCORES', 'LIMIT', 0, 1)[2]
-    if first then
-      wakeAt(tonumber(first) - band)
-    end
+  set('barred' .. VERSION, '0')
+  local first = call('ZRANGEBYSCORE', ORDER, text(BARRED), text(TOP), 'WITHSCORES', 'LIMIT', 0, 1)[2]
+  if first then
+    wakeAt(tonumber(first) - BARRED)
   end
 end
 
@@ -333,23 +324,22 @@ local function isSpent(id, spent)
   return spent and spent.ids[id] and (spent.rotatingToo or not infoOf(id).rotating)
 end
 
--- The first of a band that is up and not spent, and its score. Those found down or strange go where they belong.
+-- The first of a band that is not spent, and its score. Those that do not belong where they stand are put right.
 local function firstIn(key, from, to, spent)
   local count = 1 + (spent and spent.count or 0)
   while true do
     local found = call('ZRANGEBYSCORE', key, from, to, 'WITHSCORES', 'LIMIT', 0, count)
     local moved = false
     for i = 1, #found, 2 do
-      local id = found[i]
-      if not infoOf(id) or not recordOf(id) then
-        call('ZREM', key, id)
-        hide(id)
+      local id, score = found[i], tonumber(found[i + 1])
+      if not recordOf(id) then
+        walkAgain(id)
         moved = true
-      elseif downUntil(id) > now then
+      elseif scoreOf(id) ~= score then
         settle(id)
         moved = true
       elseif not isSpent(id, spent) then
-        return id, tonumber(found[i + 1])
+        return id, score
       end
     end
     if not moved then
@@ -360,17 +350,30 @@ end
 
 -- Calls `look` with the record of each banned upstream that is up and not spent.
 local function eachBanned(key, spent, look)
-  for _, id in ipairs(call('ZRANGEBYSCORE', key, text(BARRED), text(STRANGE - 1), 'LIMIT', 0, LOOK)) do
+  for _, id in ipairs(call('ZRANGEBYSCORE', key, text(BARRED), text(TOP), 'LIMIT', 0, LOOK)) do
     if infoOf(id) and recordOf(id) and downUntil(id) <= now and not isSpent(id, spent) then
       look(id, recordOf(id))
     end
   end
 end
 
--- The next upstream of a region that this website has not seen, unless the known one comes before it.
+-- Gives an upstream that others have met its place in this order too; its places are new when their number has changed.
+local function adopt(id)
+  local record = recordOf(id)
+  local _, places = string.gsub(infoOf(id).places, ':', '')
+  local _, known = string.gsub(record.others, '%S+', '')
+  if places ~= known + 1 then
+    local fresh = renewed(id)
+    record.place, record.others = fresh.place, fresh.others
+  end
+  save(id)
+end
+
+-- The next upstream of a region that this website has not met, unless the known one comes before it. The second answer
+-- tells that others were met which somebody else has met: then the known one may not be the first any more.
 local function freshFrom(region, known, place, spent)
   local walk = walkOf(region)
-  local began = walk.cursor
+  local began, adopted = walk.cursor, false
   local id, at
   while walk.cursor < walk.last do
     id, at = entryOf(region, (walk.start + walk.cursor) % walk.length)
@@ -386,6 +389,9 @@ local function freshFrom(region, known, place, spent)
       end
       touch(id)
       save(id)
+    elseif not call('ZSCORE', ORDER, id) then
+      adopt(id)
+      adopted = true
     end
     id = nil
     walk.cursor = walk.cursor + 1
@@ -393,11 +399,11 @@ local function freshFrom(region, known, place, spent)
   if walk.cursor ~= began then
     saveWalk(region, walk)
   end
-  return id or known
+  return id or known, adopted
 end
 
 -- The upstream least recently used by the website among those eligible and free; nil when none is.
-local function choose(region, noBancheck, spent)
+local function chooseOnce(region, noBancheck, spent)
   local key = orderOf(region)
   wake(key)
   local known, place = firstIn(key, '-inf', FREE_TOP, spent)
@@ -409,6 +415,14 @@ local function choose(region, noBancheck, spent)
     end)
   end
   return freshFrom(region, known, place, spent)
+end
+
+local function choose(region, noBancheck, spent)
+  local id, adopted
+  repeat
+    id, adopted = chooseOnce(region, noBancheck, spent)
+  until not adopted
+  return id
 end
 
 -- Smallest R of the eligible when `choose` found none free; nil when none is eligible.
@@ -440,7 +454,7 @@ local function countEligible(region, noBancheck)
   local key = orderOf(region)
   local _, count = sizeOf(region)
   if not noBancheck then
-    count = count - call('ZCOUNT', key, text(BARRED + now + 1), text(STRANGE - 1))
+    count = count - call('ZCOUNT', key, text(BARRED + now + 1), text(TOP))
   end
   eachDown(region, function(id)
     if noBancheck or tonumber(call('ZSCORE', key, id) or 0) < BARRED then
@@ -459,7 +473,7 @@ local function firstRelief(region)
       return true
     end
   end)
-  local score = call('ZRANGEBYSCORE', orderOf(region), text(BARRED), text(STRANGE - 1), 'WITHSCORES', 'LIMIT', 0, 1)[2]
+  local score = call('ZRANGEBYSCORE', orderOf(region), text(BARRED), text(TOP), 'WITHSCORES', 'LIMIT', 0, 1)[2]
   if score then
     first = min(first or tonumber(score) - BARRED, tonumber(score) - BARRED)
   end

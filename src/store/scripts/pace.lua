@@ -151,7 +151,7 @@ end
 
 local function wait(delay, way, ask, id)
   local turnIn = max(0, paceOf(ask.account).ready - now, way.ready - now)
-  return { 'wait', text(delay), text(turnIn), way.waitsFor, id or '' }
+  return { 'wait', text(delay), text(turnIn), way.waitsFor, id or '', text(came) }
 end
 
 -- The delay a new request would get, or until somebody can serve it (E-09).

@@ -6,12 +6,13 @@ if not hasPool() then
   return { 'pool' }
 end
 openSite(ARGV[4], tonumber(ARGV[5]))
-local answer, way, session = tryWish(wish)
+local answer, way, session = tryWish(wish, false)
 if answer then
   closeSite()
   return answer
 end
 countIn(wish.ask.account, way.waitsFor)
+claimFirst(wish.ask.account, way.waitsFor, wish.since, turnIn(wish.ask, way))
 closeSite()
 if wish.ask.by ~= '' and not session then
   session = makeSession(wish.ask.account, wish.ask.newId, nameOf(wish.ask), '')

@@ -9,15 +9,19 @@ local at, answers = 8, {}
 for i = 1, tonumber(ARGV[7]) do
   local wish
   wish, at = readWish(at)
-  local answer, way = tryWish(wish)
+  local answer, way, _, pause = tryWish(wish, true)
+  local account = wish.ask.account
   if answer then
     if wish.counted then
-      countOut(wish.ask.account, wish.waitsFor)
+      countOut(account, wish.waitsFor)
+      passOn(account, wish.waitsFor, wish.next, max(0, paceOf(account).ready - now))
     end
     answers[i] = answer
     break
   end
-  answers[i] = text(turnIn(wish.ask, way))
+  local askIn = pause or turnIn(wish.ask, way)
+  claim(account, wish.waitsFor, wish.since, pause and 0 or askIn)
+  answers[i] = text(askIn)
 end
 closeSite()
 return answers
