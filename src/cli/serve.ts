@@ -162,7 +162,8 @@ const untilStopped = (app: App, log: Log, again: () => void, file: string): Prom
     let stopping = false;
     const stop = (signal: NodeJS.Signals): void => {
       if (stopping) {
-        done(1);
+        // A terminal's Ctrl-C reaches a worker twice, once through its primary; that one alone counts signals.
+        if (!isWorker()) done(1);
         return;
       }
       stopping = true;

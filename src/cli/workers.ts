@@ -51,7 +51,8 @@ const start = (crew: Crew): void => {
   worker.once('exit', (code, signal) => {
     if (!crew.stopping && crew.listening < crew.count) giveUp(crew, code);
     else if (!crew.stopping) replace(crew, `${worker.process.pid} ended (${signal ?? code})`, Date.now() - startedAt);
-    else if (code !== 0) crew.status = 1;
+    // One that was just starting is ended by the signal itself.
+    else if (code) crew.status = 1;
     if (crew.stopping && workers().length === 0) crew.done(crew.status);
   });
 };
@@ -73,9 +74,11 @@ export const runWorkers = (house: WorkerHouse): Promise<number> =>
   new Promise((done) => {
     const env = { [TICKET_KEYS]: randomBytes(48).toString('hex') };
     const crew: Crew = { ...house, env, listening: 0, stopping: false, status: 0, done };
+    // A second signal does not wait for the drain.
     const stop = (signal: NodeJS.Signals): void => {
+      if (crew.stopping) crew.status = 1;
+      signalAll(crew.stopping ? 'SIGKILL' : signal);
       crew.stopping = true;
-      signalAll(signal);
     };
     process.on('SIGTERM', stop);
     process.on('SIGINT', stop);

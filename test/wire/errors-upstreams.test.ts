@@ -163,7 +163,8 @@ describe('upstreams that fail', () => {
       const proxy = await kit.proxy(`upstreams:\n  - url: ${kind}://jo:wr0ng-s3cret@127.0.0.1:${up.port}\n`);
       const answer: Answer = await get(proxy, `${scheme}://shop.localhost/`);
       expectRefusal(answer, 'noslaves', { slave: labelOf(up) });
-      expect(answer.raw).not.toMatch(/407|Proxy-Authenticate|wr0ng/);
+      expect(answer.status).not.toBe(407);
+      expect(answer.raw).not.toMatch(/Proxy-Authenticate|wr0ng/);
       expect(JSON.stringify(proxy.receipts.map((one) => one.attempts))).not.toContain('wr0ng');
       expect(proxy.said.join()).not.toContain('wr0ng');
     },
