@@ -31,7 +31,8 @@ export const makeReply = (response: ServerResponse, clock: Clock, closing: () =>
       // Too late to say anything: all that is left is to cut (E-10).
       if (response.headersSent) response.destroy();
       if (response.destroyed) return;
-      writeHead(head, ['Content-Length', String(Buffer.byteLength(body))]);
+      // A 204 has no length to announce (RFC 9110, 8.6).
+      writeHead(head, head.status === 204 ? [] : ['Content-Length', String(Buffer.byteLength(body))]);
       response.end(body);
     },
 

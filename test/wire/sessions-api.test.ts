@@ -138,6 +138,7 @@ describe('DELETE /sessions/<id>', () => {
     const other = await make(proxy);
     const answer = await call(proxy, 'DELETE', `/sessions/${id}`, `X-Crawlera-Session: ${other}\r\n`);
     expect([answer.status, answer.body]).toEqual([204, '']);
+    expect([answer.header('Content-Length'), answer.header('Transfer-Encoding')]).toEqual([undefined, undefined]);
     expect(answer.header('X-Crawlera-Version')).toBe('9.8.7');
     expect(Object.keys(await list(proxy))).toEqual([other]);
     const used = await get(proxy, `http://shop.localhost:${origin.port}/`, `X-Crawlera-Session: ${id}\r\n`);
