@@ -17,6 +17,9 @@ import { refused } from './verdict.ts';
 /** What the house says of a request's session, as scripts/facts.lua wants it. */
 type Facts = readonly [by: string, exit: string, id: string];
 
+/** Jars may be on another node: they are asked for. */
+const NO_COOKIES = '';
+
 const NO_SESSION: Facts = ['', '', ''];
 
 const withFacts = (args: Arg[], facts: Facts): Arg[] => {
@@ -79,7 +82,7 @@ export const makeCluster = (steps: Steps): Pacing => {
   const pace = async (ask: Ask, facts: Facts, image: PoolImage): Promise<Admission> => {
     const { sessionIdleMs, hardLimitMs } = settings();
     const args = withFacts(askArgs(ask, ''), facts);
-    args.unshift(ask.website, random(), sessionIdleMs, hardLimitMs, '');
+    args.unshift(ask.website, random(), sessionIdleMs, NO_COOKIES, hardLimitMs, '');
     const answer = (await site('admit@', ask.website, [], args, image)) as Words;
     const admission = readAdmission(answer, ask, image.pool);
     if (admission.kind === 'wait') steps.countIn(ask, admission.waitsFor, cameAt(answer));
@@ -124,6 +127,7 @@ export const makeCluster = (steps: Steps): Pacing => {
         ask.website,
         random(),
         settings().sessionIdleMs,
+        NO_COOKIES,
         ...withFacts(wishArgs(wish, '', steps.ages), facts),
       ];
       const answer = (await site('retry@', ask.website, [], args, image)) as Words;
@@ -134,7 +138,7 @@ export const makeCluster = (steps: Steps): Pacing => {
     turn: async (website, wishes): Promise<TurnAnswer> => {
       const image = desk.image();
       const facts = await look(wishes, image);
-      const args: Arg[] = [website, random(), settings().sessionIdleMs, wishes.length];
+      const args: Arg[] = [website, random(), settings().sessionIdleMs, NO_COOKIES, wishes.length];
       for (const [i, wish] of wishes.entries())
         args.push(...withFacts(wishArgs(wish, '', steps.ages), facts[i] ?? NO_SESSION));
       const answers = await site('turn@', website, [], args, image);

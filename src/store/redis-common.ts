@@ -28,7 +28,7 @@ const readList = (answer: Words, { pool }: PoolImage): OpenedSession[] => {
 };
 
 export const makeCommon = (steps: Steps): Omit<Store, keyof Pacing> => {
-  const { desk, random, settings, cluster, house, site, left, countOut, ages } = steps;
+  const { desk, random, settings, cluster, house, site, left, countOut, ages, jars } = steps;
   return {
     unwait: async (wish) => {
       const { ask, waitsFor } = wish;
@@ -59,7 +59,7 @@ export const makeCommon = (steps: Steps): Omit<Store, keyof Pacing> => {
       if (!looksLikeId(id)) return false;
       return (await house('close', [account], [settings().sessionIdleMs, account, id], desk.image())) === 1;
     },
-    cookies: makeRedisCookies({ desk, cluster, settings }),
+    cookies: makeRedisCookies({ desk, cluster, settings, jars }),
     close: () => desk.stop(),
   };
 };

@@ -4,6 +4,7 @@ import type { CookieStore } from '../pipeline/ports.ts';
 import type { StoreSettings } from '../pipeline/store-port.ts';
 import { MAX_COOKIES, MAX_SHELF_BYTES, MAX_SITES } from '../policy/cookies.ts';
 import type { Desk } from './redis-desk.ts';
+import type { Jars } from './redis-jars.ts';
 import { HOUSE, siteTag } from './redis-keys.ts';
 
 const UNIT = '\x1f';
@@ -24,7 +25,7 @@ const cookieOf = (identity: string, text: string): StoredCookie => {
 };
 
 const shelfOf = (text: string): Shelf | undefined => {
-  if (text === '') return undefined;
+  if (text === '' || text === ' ') return undefined;
   const shelf = new Map<string, StoredCookie>();
   for (const entry of text.split(RECORD)) {
     const unit = entry.indexOf(UNIT);
@@ -39,20 +40,28 @@ export interface RedisCookiesOptions {
   readonly desk: Desk;
   readonly cluster: boolean;
   readonly settings: () => StoreSettings;
+  readonly jars: Jars;
 }
 
-export const makeRedisCookies = ({ desk, cluster, settings }: RedisCookiesOptions): CookieStore => {
+export const makeRedisCookies = ({ desk, cluster, settings, jars }: RedisCookiesOptions): CookieStore => {
   const nameOf = ({ account, session, upstream }: JarKey): string =>
     session === undefined ? `u${upstream}:${account}` : `s${session}:${account}`;
   /** A session's jar stays with its session; the others are spread. */
   const tagOf = ({ session, upstream }: JarKey): string => (session === undefined ? siteTag(cluster, upstream) : HOUSE);
   const idleOf = ({ session }: JarKey): number | '' => (session === undefined ? settings().cookieIdleMs : '');
 
+  const ask = (jar: JarKey, site: string): Promise<unknown> => {
+    const name = nameOf(jar);
+    return desk.ask('cookies', [`${tagOf(jar)}jar:${name}`], [name, site, idleOf(jar)], desk.image());
+  };
+
   return {
-    read: async (jar, site) => {
-      const name = nameOf(jar);
-      const args = [name, site, idleOf(jar)];
-      return shelfOf((await desk.ask('cookies', [`${tagOf(jar)}jar:${name}`], args, desk.image())) as string);
+    read: (jar, site) => {
+      const brought = jars.take(jar, site);
+      if (brought === undefined) return ask(jar, site).then((text) => shelfOf(text as string));
+      // The jar counts as used; nobody waits for that.
+      if (brought !== '') ask(jar, site).catch(() => undefined);
+      return shelfOf(brought);
     },
     keep: async (jar, site, changes) => {
       const name = nameOf(jar);

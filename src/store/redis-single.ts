@@ -1,5 +1,6 @@
 /** Admission, turns and bans on a single Redis: one script, one round trip. */
 import type { TurnAnswer, Wish } from '../pipeline/store-port.ts';
+import { siteOf } from '../policy/cookies.ts';
 import { looksLikeId } from '../policy/sessions.ts';
 import type { Pacing } from './redis-common.ts';
 import type { Steps, Words } from './redis-steps.ts';
@@ -20,10 +21,11 @@ export const makeSingle = (steps: Steps): Pacing => {
       const image = desk.image();
       const { sessionIdleMs, hardLimitMs } = settings();
       const args = askArgs(ask, newId(ask));
-      args.unshift(website, random(), sessionIdleMs, hardLimitMs, overloaded ? '1' : '');
+      args.unshift(website, random(), sessionIdleMs, siteOf(website), hardLimitMs, overloaded ? '1' : '');
       const answer = (await site('admit', website, session ? [account] : [], args, image)) as Words;
       const admission = readAdmission(answer, ask, image.pool);
       if (admission.kind === 'refused') return admission;
+      steps.jars.brought(ask, answer);
       steps.seated(account);
       steps.entered(account, admission.session);
       if (admission.kind === 'wait') steps.countIn(ask, admission.waitsFor, cameAt(answer));
@@ -32,20 +34,28 @@ export const makeSingle = (steps: Steps): Pacing => {
     retry: async (wish) => {
       const { ask } = wish;
       const image = desk.image();
-      const args = [ask.website, random(), settings().sessionIdleMs, ...wishArgs(wish, newId(ask), steps.ages)];
-      const answer = await site('retry', ask.website, accountsOf([wish]), args, image);
-      const admission = readAdmission(answer as Words, ask, image.pool);
+      const args = [
+        ask.website,
+        random(),
+        settings().sessionIdleMs,
+        siteOf(ask.website),
+        ...wishArgs(wish, newId(ask), steps.ages),
+      ];
+      const answer = (await site('retry', ask.website, accountsOf([wish]), args, image)) as Words;
+      const admission = readAdmission(answer, ask, image.pool);
+      steps.jars.brought(ask, answer);
       steps.noted(wish, admission);
       return admission;
     },
     turn: async (website, wishes): Promise<TurnAnswer> => {
       const image = desk.image();
-      const head = [website, random(), settings().sessionIdleMs, wishes.length];
+      const head = [website, random(), settings().sessionIdleMs, siteOf(website), wishes.length];
       const args = [...head, ...wishes.flatMap((wish) => wishArgs(wish, newId(wish.ask), steps.ages))];
-      const answers = await site('turn', website, accountsOf(wishes), args, image);
-      const turn = readTurn(answers as (string | Words)[], wishes, image.pool);
+      const answers = (await site('turn', website, accountsOf(wishes), args, image)) as (string | Words)[];
+      const turn = readTurn(answers, wishes, image.pool);
       if (turn.settled) {
         const wish = wishes[turn.settled.index] as Wish;
+        steps.jars.brought(wish.ask, answers[turn.settled.index] as Words);
         steps.countOut(wish);
         steps.noted(wish, turn.settled.verdict);
       }

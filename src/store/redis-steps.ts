@@ -5,6 +5,7 @@ import { newSessionId } from '../policy/sessions.ts';
 import { type Ages, makeAges } from './redis-ages.ts';
 import type { Desk } from './redis-desk.ts';
 import { runField, seatField, waitField } from './redis-holdings.ts';
+import { type Jars, makeJars } from './redis-jars.ts';
 import { accountKeys, HOUSE, houseKeys, siteKeys, siteTag, tagKeys } from './redis-keys.ts';
 import type { Arg } from './redis-link.ts';
 import type { PoolImage } from './redis-pool.ts';
@@ -22,6 +23,7 @@ export interface StepsOptions {
 
 export interface Steps extends StepsOptions {
   readonly ages: Ages;
+  readonly jars: Jars;
   /** A step of the house: seats, sessions. */
   house(script: ScriptName, accounts: Iterable<string>, args: readonly Arg[], image: PoolImage): Promise<unknown>;
   /** A step of a website. On a single Redis it may touch the sessions of accounts as well. */
@@ -85,6 +87,7 @@ export const makeSteps = (options: StepsOptions): Steps => {
       if (session !== undefined) holdings.give(HOUSE, runField(account, session));
     },
     ages,
+    jars: makeJars(),
     countIn,
     countOut: (wish) => {
       const {

@@ -1,11 +1,12 @@
--- Admission (P-01, H-07). ARGV: 4 website, 5 where, 6 idle, 7 hard limit, 8 '1' = overloaded, 9.. the ask.
--- Answers {'go', upstream, session, making}, {'wait', delay, turn in, waits for, session, time} or {'no', ...}.
-idleMs = tonumber(ARGV[6])
-local ask = readAsk(9)
+-- Admission (P-01, H-07). ARGV: 4 website, 5 where, 6 idle, 7 cookie site, 8 hard limit, 9 '1' = overloaded,
+-- 10.. the ask.
+-- Answers {'go', upstream, session, making, cookies}, {'wait', delay, turn in, waits for, session, time} or {'no', ...}.
+idleMs, cookieSite = tonumber(ARGV[6]), ARGV[7]
+local ask = readAsk(10)
 if not hasPool() then
   return { 'pool' }
 end
-local session, refusal = knock(ask, ARGV[8] == '1')
+local session, refusal = knock(ask, ARGV[9] == '1')
 if refusal then
   return refusal
 end
@@ -17,7 +18,7 @@ if refusal then
   return refusal
 end
 local delay = delayOf(ask, way)
-if delay >= tonumber(ARGV[7]) then
+if delay >= tonumber(ARGV[8]) then
   closeSite()
   return refuse('serverbusy', session and session.exit ~= '' and session.id or nil, delay, delay)
 end
@@ -38,6 +39,6 @@ if ask.by ~= '' then
   enterSession(ask.account, session)
 end
 if goes then
-  return go(way.exit, session and session.id, session and not way.session)
+  return go(ask.account, way.exit, session and session.id, session and not way.session)
 end
 return wait(delay, way, ask, session and session.id)

@@ -7,6 +7,9 @@
 --   paced:<website>  zset: <account> SEP <session> -> R of a rotating upstream, which is the session's alone
 local paces = {}
 
+-- The site whose cookies a grant brings along; '' where jars are on another node.
+local cookieSite = ''
+
 local function paceOf(account)
   local pace = paces[account]
   if not pace then
@@ -145,8 +148,21 @@ local function dispatch(ask, way, id)
   return true
 end
 
-local function go(exit, id, making)
-  return { 'go', exit, id or '', making and '1' or '' }
+-- What a granted request's cookie jar holds, so that nobody has to ask for it: '' = no jar, ' ' = nothing of this site.
+-- Looking is no use of the jar: see `cookies`, which says what is kept.
+local function jarOf(account, exit, id)
+  if cookieSite == '' or (not id and infoOf(exit).rotating) then
+    return nil
+  end
+  local known = call('HMGET', TAG .. 'jar:' .. (id and 's' .. id or 'u' .. exit) .. ':' .. account, '', cookieSite)
+  if not known[1] or (not id and tonumber(known[1]) <= now) then
+    return ''
+  end
+  return known[2] or ' '
+end
+
+local function go(account, exit, id, making)
+  return { 'go', exit, id or '', making and '1' or '', jarOf(account, exit, id) }
 end
 
 local function wait(delay, way, ask, id)

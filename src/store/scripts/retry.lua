@@ -1,7 +1,8 @@
--- Another turn for a request that has its seat (P-07). ARGV: 4 website, 5 where, 6 idle, 7.. the wish.
+-- Another turn for a request that has its seat (P-07). ARGV: 4 website, 5 where, 6 idle, 7 cookie site,
+-- 8.. the wish.
 -- Answers as `admit` does.
-idleMs = tonumber(ARGV[6])
-local wish = readWish(7)
+idleMs, cookieSite = tonumber(ARGV[6]), ARGV[7]
+local wish = readWish(8)
 if not hasPool() then
   return { 'pool' }
 end

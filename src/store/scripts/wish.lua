@@ -45,11 +45,11 @@ local function tryWish(wish, mayYield)
     if session and session.id ~= wish.session then
       enterSession(ask.account, session)
     end
-    return go(way.exit, session and session.id, wish.making)
+    return go(ask.account, way.exit, session and session.id, wish.making)
   end
   session = bringToLife(ask, session, way.exit)
   if session.id ~= wish.session then
     enterSession(ask.account, session)
   end
-  return go(way.exit, session.id, true)
+  return go(ask.account, way.exit, session.id, true)
 end
