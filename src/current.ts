@@ -53,6 +53,7 @@ const entranceOf = (settings: Settings, own: OwnPlaces, forbidden: (host: string
   replayBytes: settings.limits.replayBytes,
   operatorContact: settings.operatorContact,
   authStatus: settings.authStatus,
+  strangersDialect: settings.accounts.every(({ account }) => account.dialect === 'spm') ? 'spm' : 'crawlera',
 });
 
 const rulesOf = (

@@ -26,6 +26,8 @@ type Load = () => { settings: Settings | undefined; errors: readonly string[] };
 /** Resolves to the exit status when the process is to end. */
 export const serve = async (options: ServeOptions): Promise<number> => {
   const { config, env, cwd, err } = options;
+  // One that comes before there is anything to load anew must not end the process, which is what Node does with it.
+  process.on('SIGHUP', () => undefined);
   const where = configFile(config, env);
   const load: Load = () => loadSettings({ ...where, env, cwd });
   const loaded = load();

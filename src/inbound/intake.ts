@@ -20,6 +20,8 @@ export interface Entrance {
   readonly operatorContact: string;
   /** Status of a failed authentication on direct endpoints (U-08). */
   readonly authStatus: 407 | 401;
+  /** Spelling of a 407: who has no account has no dialect, but where all accounts share one it is theirs (E-06). */
+  readonly strangersDialect: Dialect;
 }
 
 /** Where a request line points. */

@@ -43,7 +43,7 @@ export const makeTurnAway = (ports: TurnAwayPorts) => {
   const answerOf = (refusal: Refusal, account?: Account, session?: string): RefusalAnswer =>
     refusalAnswer(
       refusal,
-      account?.dialect === 'spm' ? 'spm' : 'crawlera',
+      account ? (account.dialect === 'spm' ? 'spm' : 'crawlera') : ports.entrance().strangersDialect,
       { version: ports.version, exit: undefined, session, nextRequestInMs: undefined },
       ports.entrance().operatorContact,
     );

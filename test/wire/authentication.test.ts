@@ -258,6 +258,19 @@ describe('user-name suffixes (U-11)', () => {
 });
 
 describe('dialects', () => {
+  it('E-06 spells a 407 as all accounts do when they agree, on CONNECT too', async () => {
+    const spm = await startProxy(
+      `accounts:\n  - { id: one, key: one-key, dialect: spm }\n  - { id: two, key: two-key, dialect: spm }`,
+    );
+    const line = await openLine(spm.port);
+    const plain = await line.ask(`GET ${site}/ HTTP/1.1\r\nHost: x\r\n\r\n`);
+    expect(plain.header('X-Crawlera-Error')).toBe('bad_proxy_auth');
+    const connect = await line.ask('CONNECT shop.localhost:443 HTTP/1.1\r\n\r\n');
+    expect(connect.header('X-Crawlera-Error')).toBe('bad_proxy_auth');
+    line.socket.destroy();
+    await spm.close();
+  });
+
   it('U-04 E-03 spells the code for an spm account only where the account is known: a wrong key is bad_auth', async () => {
     expect((await askWith(basic('spm-kex'))).header('X-Crawlera-Error')).toBe('bad_auth');
   });
