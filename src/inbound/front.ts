@@ -51,7 +51,9 @@ export const makeFront = (ports: FrontPorts) => {
       await turnAway.request(arrival, error);
     }
     link.running.delete(stop);
-    if (link.closing && link.running.size === 0) linger(request.socket);
+    if (link.running.size > 0) return;
+    if (link.closing) linger(request.socket);
+    else if (ports.draining()) closeOnceSent(request, response);
   };
 
   /** In the order of H-07. */
@@ -118,6 +120,12 @@ export const makeFront = (ports: FrontPorts) => {
   };
 
   return { onRequest, onMalformed: turnAway.malformed, refuseConnect: turnAway.connect };
+};
+
+/** The head went out before the shutdown began and promised to go on: the connection closes after the body (T-20). */
+const closeOnceSent = ({ socket }: IncomingMessage, response: ServerResponse): void => {
+  if (response.writableFinished) linger(socket);
+  else response.once('finish', () => linger(socket));
 };
 
 /** A body still on its way that is too long to be read for nothing: the connection closes after the answer. */

@@ -281,6 +281,28 @@ describe('SIGTERM (robustness G13)', () => {
     },
   );
 
+  it('robustness G13 T-20 closes a kept connection once the answer begun before is sent', async () => {
+    configure(`${KEYS('a')}timeouts: { drain: 20s }\n`);
+    const origin = await target();
+    const child = await serve();
+    let release = (): void => {};
+    origin.enqueue(
+      'HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf',
+      { until: new Promise<void>((done) => (release = done)) },
+      'done',
+    );
+    const line = await lineTo(child.port);
+    line.write(head(`http://shop.localhost:${origin.port}/`, 'key-a'));
+    await until(() => line.rest().endsWith('half'), 'the first half');
+    child.kill();
+    await child.says(/finishing what is running/);
+    release();
+    const answer = await line.read();
+    expect([answer.body, answer.complete, answer.header('Connection')]).toEqual(['halfdone', true, 'keep-alive']);
+    await line.closed;
+    expect(await child.exit).toMatchObject({ status: 0, signal: null });
+  });
+
   it('robustness G13 cuts what takes longer than timeouts.drain, and exits 0 all the same', async () => {
     configure(`${KEYS('a')}timeouts: { drain: 100ms }\n`);
     const origin = await target();
