@@ -2,6 +2,7 @@
 import { type Condition, Fault, Gone, Refusal, wireError } from '../model/errors.ts';
 import type { Job } from '../model/job.ts';
 import { answerHeaders } from '../policy/forward.ts';
+import { OVERLOAD_RETRY_MS } from '../policy/pacing.ts';
 import { refusalAnswer } from '../policy/refuse.ts';
 import { type Failure, lastWordOf, nextStep, type Situation } from '../policy/retry.ts';
 import { attemptOnce } from './attempt.ts';
@@ -134,6 +135,7 @@ const lastRefusal = async (
 ): Promise<Refusal> => {
   const reason = outcome.kind === 'ban' ? outcome.rule : outcome.fault.message;
   if (!wireError(condition).retryAfter) return new Refusal(condition, { reason });
+  if (condition === 'serverbusy') return new Refusal(condition, { retryAfterMs: OVERLOAD_RETRY_MS, reason });
   const retryAfterMs = heldMs > 0 && turn.ticket.session ? heldMs : await house.gate.outlook(turn.ticket);
   return new Refusal(condition, { retryAfterMs, reason });
 };

@@ -2,7 +2,7 @@
 import { createServer } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import { makeReply } from '../../src/inbound/reply.ts';
-import { Gone, Refusal } from '../../src/model/errors.ts';
+import { Fault, Gone, Refusal } from '../../src/model/errors.ts';
 import { makeExchange } from '../../src/pipeline/exchange.ts';
 import type { BodySink, BodySource } from '../../src/pipeline/ports.ts';
 import { makeStop } from '../../src/pipeline/stop.ts';
@@ -57,6 +57,12 @@ describe('every ending is settled once', () => {
     expect(headerOf(stage, 'Retry-After')).toBeUndefined();
     expect(stage.bugs).toMatchObject([{ message: 'a bug of ours' }]);
     expectSettled(stage, admitted);
+  });
+
+  it('E-09 a machine out of sockets is overloaded: Retry-After 5, whatever the delay', async () => {
+    const stage = makeStage({ plays: [new Fault('serverbusy', { reason: 'connect: EMFILE on this machine' })] });
+    expect((await stage.run(jobOf())).transcript.end).toBe(503);
+    expect(headerOf(stage, 'Retry-After')).toBe('5');
   });
 
   it('E-09 U-09 a store that is away is a busy server, and no bug', async () => {
