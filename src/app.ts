@@ -75,7 +75,7 @@ const HANDSHAKE_MS = 30_000;
 /** Opens the store, the CA and the port. Rejects with a readable message when one of them cannot be had. */
 export const startApp = async (first: Settings, parts: AppParts): Promise<App> => {
   const { ledger, version, clock = realClock } = parts;
-  mkdirSync(first.data, { recursive: true, mode: 0o700 });
+  makeDataFolder(first.data);
   let bans = banRules(first);
   let agents = userAgents(first);
   const authority = openAuthority(first.certificates, parts.ticketKeys ? { ticketKeys: parts.ticketKeys } : {});
@@ -188,6 +188,14 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
       await store.close();
     },
   };
+};
+
+const makeDataFolder = (folder: string): void => {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new Error(`data: ${folder} cannot be made (${(error as NodeJS.ErrnoException).code})`);
+  }
 };
 
 /** Throws with every mistake of the rules file, a line each. */

@@ -18,7 +18,6 @@ Commands:
   check-config      validate the configuration, show what it comes to, and exit
   ca ...            show, export or renew the CA certificate
   rules ...         try ban rules
-  upstreams ...     look at the upstream proxies
 
 Options:
   -c, --config FILE   configuration (default config/crawlgate.yaml; environment CRAWLGATE_CONFIG)

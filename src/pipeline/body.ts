@@ -5,8 +5,10 @@ import type { BodySink, BodySource, Clock, OutboundBody, Timer } from './ports.t
 export interface RequestBody {
   /** Announced length in bytes; `undefined` = chunked. */
   readonly length: number | undefined;
-  /** False once more arrived than is kept: the body cannot be sent a second time (A-05). */
+  /** False when it is, or proves to be, longer than is kept: then it is sent once (A-05). */
   readonly replayable: boolean;
+  /** Not a byte was read: even a long body may still go another way when an upstream could not be reached (A-04). */
+  readonly untouched: boolean;
   /** The body from its first byte, for one attempt. Call again only while `replayable` or nothing was read yet. */
   open(): OutboundBody;
   /** No attempt wants it any more. */
@@ -138,7 +140,10 @@ export const makeRequestBody = (
   return {
     length,
     get replayable() {
-      return !overflowed;
+      return !overflowed && (length === undefined || length <= limits.keepBytes);
+    },
+    get untouched() {
+      return keptBytes === 0;
     },
     open: () => ({ length, source: player() }),
     abandon() {

@@ -92,6 +92,9 @@ const another = async (
   throw await lastRefusal(house, turn, lastWordOf(situation), outcome, heldMs);
 };
 
+const canSendAgain = (body: RequestBody | undefined, outcome: Failure): boolean =>
+  body === undefined || body.replayable || (body.untouched && outcome.kind === 'fault' && outcome.fault.upstreamFailed);
+
 const situationOf = (
   house: House,
   run: Run,
@@ -104,7 +107,7 @@ const situationOf = (
   return {
     outcome,
     method,
-    replayable: body === undefined || body.replayable,
+    replayable: canSendAgain(body, outcome),
     attempts: run.attempts.length,
     maxRetries: controls.maxRetries ?? (session && !turn.ticket.fresh ? 0 : house.rules().maxRetries),
     inSession: session !== undefined && !turn.ticket.fresh,

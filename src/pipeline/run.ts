@@ -59,7 +59,7 @@ export const debugHeaders = (run: Run): string[] => {
     headers.push('X-Crawlera-Debug-Request-Time', (run.requestMs / 1000).toFixed(6));
   }
   if (controls.debugUa && run.agent !== undefined) headers.push('X-Crawlera-Debug-UA', run.agent);
-  if (controls.debugAttempts) {
+  if (controls.debugAttempts && run.attempts.length > 0) {
     headers.push('X-Crawlera-Debug-Attempts', run.attempts.map((one) => `${one.exit}=${one.outcome}`).join(', '));
   }
   return headers;

@@ -87,7 +87,7 @@ const ban = (rooms: Rooms, hit: BanHit, changed: () => void): BanAnswer => {
     rooms.sites.hasBans(site);
     changed();
   }
-  const left = isBound(session) && !making ? banLeft(session, site, now) : 0;
+  const left = isBound(session) ? banLeft(session, site, now) : 0;
   return {
     retryAfterMs: left > 0 ? retryAfter(left) : outlook(rooms, ask, making ? undefined : hit.session),
     stormBegan,

@@ -153,6 +153,18 @@ describe('a body too long to be kept', () => {
     expect(origin.requests).toHaveLength(1);
   });
 
+  it('A-05 nor when the ban came before any of it was read', async () => {
+    const origin = await kit.origin({ early: true });
+    origin.fallback = [BAN];
+    const proxy = await kit.proxy(`limits: { replay: ${KEPT}B }\n`, await kit.upstreams(2));
+    const line = await openLine(proxy.port);
+    const url = `http://shop.localhost:${origin.port}/`;
+    const answer = await line.ask(headOf('POST', url, `Content-Length: ${KEPT + 1}`));
+    expectRefusal(answer, 'slavebanned');
+    expect(proxy.receipts[0]?.attempts).toHaveLength(1);
+    line.socket.destroy();
+  });
+
   it('A-05 A-04 goes through the next upstream as long as none of it has been read', async () => {
     const origin = await kit.origin();
     const [bad, good] = await kit.upstreams(2);

@@ -50,6 +50,19 @@ describe('the request that makes a session', () => {
     }
   });
 
+  it.each([1, 3])('E-09 S-14 names the rest of the ban when all of %d upstreams were banned', async (count) => {
+    const { origin, proxy, url } = await scene(count);
+    origin.fallback = [BAN];
+    const made = await get(proxy, url, CREATE);
+    expectRefusal(made, 'slavebanned', { session: idOf(made) });
+    const next = await get(proxy, url, inSession(idOf(made)));
+    expectRefusal(next, 'slavebanned', { session: idOf(made) });
+    for (const answer of [made, next]) {
+      expect(Number(answer.header('Retry-After'))).toBeGreaterThanOrEqual(598);
+      expect(Number(answer.header('Retry-After'))).toBeLessThanOrEqual(600);
+    }
+  });
+
   const endings: readonly (readonly [what: string, acts: readonly Act[], status: number])[] = [
     ['504', ['hang'], 504],
     ['502', ['no http\r\n'], 502],

@@ -12,10 +12,11 @@ if infoOf(exit) and not ask.noBancheck then
   began = recordBan(ask.account, session and session.id, exit, ARGV[8], now + tonumber(ARGV[6]))
 end
 local left = 0
+if session and session.exit ~= '' then
+  left = banLeft(ask.account, session.id, session.exit)
+end
 if making then
   session = nil
-elseif session and session.exit ~= '' then
-  left = banLeft(ask.account, session.id, session.exit)
 end
 local again = left > 0 and retryAfter(left) or outlook(ask, session)
 closeSite()
