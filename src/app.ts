@@ -158,6 +158,7 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
     },
     handshakeMs: HANDSHAKE_MS,
   });
+  await store.opened;
   const address = await door.open();
   boundPort = address.port;
   renew(current.settings);

@@ -124,5 +124,7 @@ export interface Store {
   listSessions(account: string): Soon<readonly OpenedSession[]>;
   closeSession(account: string, id: string): Soon<boolean>;
   readonly cookies: CookieStore;
+  /** Resolves when it is known whether a remote store is there; absent where there is nothing to wait for. */
+  readonly opened?: Promise<void>;
   close(): Promise<void>;
 }

@@ -109,6 +109,7 @@ export const makeAloneStore = (remote: Store, isAway: () => boolean, local: Stor
   };
 
   return {
+    ...(remote.opened ? { opened: remote.opened } : {}),
     admit: (ask, overloaded) =>
       step(
         ask.session,

@@ -33,15 +33,13 @@ export const makeCluster = (steps: Steps): Pacing => {
   const { desk, random, settings, site, house, newId } = steps;
 
   /** Nobody waits for this; after a failure Redis is told what is held when it is back. */
-  const giveBack = ({ account }: Ask, session: string | undefined): void => {
-    steps.left(account, session);
-    const args = [settings().sessionIdleMs, account, session ?? '', '', ''];
-    house('leave', [account], args, desk.image()).catch(() => undefined);
+  const giveBack = ({ account, website }: Ask, session: string | undefined): void => {
+    steps.leave({ account, website, session, making: false, upstream: undefined }).catch(() => undefined);
   };
 
   const enter = async (ask: Ask, overloaded: boolean, image: PoolImage): Promise<Facts | Refused> => {
     const args = [settings().sessionIdleMs, overloaded ? '1' : '', ...askArgs(ask, newId(ask))];
-    const answer = (await house('enter', [ask.account], args, image)) as Words;
+    const answer = (await steps.admit('enter', undefined, [ask.account], args, image)) as Words;
     if (answer[0] !== 'in') return readRefusal(answer, ask);
     const [, id = '', exit = ''] = answer;
     steps.seated(ask.account);

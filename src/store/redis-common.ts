@@ -28,7 +28,7 @@ const readList = (answer: Words, { pool }: PoolImage): OpenedSession[] => {
 };
 
 export const makeCommon = (steps: Steps): Omit<Store, keyof Pacing> => {
-  const { desk, random, settings, cluster, house, site, left, countOut, ages, jars } = steps;
+  const { desk, random, settings, cluster, house, site, countOut, ages, jars } = steps;
   return {
     unwait: async (wish) => {
       const { ask, waitsFor } = wish;
@@ -37,11 +37,7 @@ export const makeCommon = (steps: Steps): Omit<Store, keyof Pacing> => {
       countOut(wish);
       await site('unwait', ask.website, [], [ask.website, ask.account, waitsFor, last], desk.image());
     },
-    leave: async ({ account, session, making, upstream }) => {
-      left(account, session);
-      const args = [settings().sessionIdleMs, account, session ?? '', making ? '1' : '', upstream ?? ''];
-      await house('leave', session === undefined ? [] : [account], args, desk.image());
-    },
+    leave: steps.leave,
     slow: async (account, website, ms) => {
       const args = [website, random(), account, slowedBy(ms, settings().softLimitMs)];
       await site('slow', website, [], args, desk.image());
@@ -60,6 +56,9 @@ export const makeCommon = (steps: Steps): Omit<Store, keyof Pacing> => {
       return (await house('close', [account], [settings().sessionIdleMs, account, id], desk.image())) === 1;
     },
     cookies: makeRedisCookies({ desk, cluster, settings, jars }),
-    close: () => desk.stop(),
+    close: () => {
+      steps.flush();
+      return desk.stop();
+    },
   };
 };

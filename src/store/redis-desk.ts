@@ -17,8 +17,8 @@ export interface Desk {
   readonly node: string;
   readonly holdings: Holdings;
   image(): PoolImage;
-  /** Asks a script. `args` follow the time, the process and the version of `image`'s pool. */
-  ask(script: ScriptName, keys: readonly string[], args: readonly Arg[], image: PoolImage): Promise<unknown>;
+  /** Asks a script. Puts the time, the process and the version of `image`'s pool before `args`. */
+  ask(script: ScriptName, keys: readonly string[], args: Arg[], image: PoolImage): Promise<unknown>;
   /** Tells Redis all this process holds and brings the pool there: for a link that has just come up. */
   greet(link: Link): Promise<void>;
   /** Renews the lease every few seconds from now on. */
@@ -86,15 +86,15 @@ export const makeDesk = ({ cluster, pool, settings, time }: DeskOptions): Desk =
     node,
     holdings,
     image,
-    ask: async (script, keys, args, of) => {
-      if (!link) throw new Error('the desk is closed');
+    ask: (script, keys, args, of) => {
+      if (!link) return Promise.reject(storeLost('not open'));
       const { call } = link;
-      const whole = [...head(of), ...args];
-      const answer = await call(script, keys, whole);
-      if (!lacksPool(answer)) return answer;
-      const tag = (keys[0] as string).slice(0, (keys[0] as string).indexOf(':') + 1);
-      await inTime(bring(call, tag, of));
-      return call(script, keys, whole);
+      args.unshift(time ? time() : '', node, of.version);
+      return call(script, keys, args).then((answer) => {
+        if (!lacksPool(answer)) return answer;
+        const tag = (keys[0] as string).slice(0, (keys[0] as string).indexOf(':') + 1);
+        return inTime(bring(call, tag, of)).then(() => call(script, keys, args));
+      });
     },
     greet: (through) => syncAll(through.probe, LEASE_MS, true),
     start: (through) => {

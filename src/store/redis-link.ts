@@ -12,6 +12,8 @@ export interface Link {
   readonly call: Send;
   /** The same whether or not Redis is thought to be there: for `greet`. */
   readonly probe: Send;
+  /** Resolves when it is known whether Redis is there. */
+  readonly settled: Promise<void>;
   isUp(): boolean;
   /** Asking now would fail at once. */
   isAway(): boolean;
@@ -28,6 +30,8 @@ export interface LinkOptions {
   readonly answerMs: number;
 }
 
+/** So long a first connection may take before Redis counts as away. */
+const OPENING_MS = 1_000;
 /** While it is away it is greeted this often, */
 const GREET_MS = 300;
 /** and over a new connection when a greeting is not answered for so long. */
@@ -38,6 +42,7 @@ type State = 'opening' | 'up' | 'away' | 'closed';
 export const openLink = ({ open, greet, onLost, onBack, answerMs }: LinkOptions): Link => {
   let state: State = 'opening';
   let greeting = false;
+  const openedAt = performance.now();
   let opened: (() => void)[] = [];
   /** When the first greeting that Redis has not answered was sent; 0 = none. */
   let unansweredSince = 0;
@@ -92,10 +97,12 @@ export const openLink = ({ open, greet, onLost, onBack, answerMs }: LinkOptions)
   });
 
   const timer = setInterval(() => {
-    if (state === 'opening') lose('no connection');
+    if (state === 'opening' && performance.now() - openedAt > OPENING_MS) lose('no connection');
     greetNow();
   }, GREET_MS);
   timer.unref();
+
+  const settled = new Promise<void>((resolve) => opened.push(resolve));
 
   const whenOpened = async (since: number): Promise<number> => {
     await new Promise<void>((resolve) => {
@@ -130,6 +137,7 @@ export const openLink = ({ open, greet, onLost, onBack, answerMs }: LinkOptions)
   const link: Link = {
     call,
     probe: (script, keys, args) => questions.ask(() => run(script, keys, args), answerMs),
+    settled,
     isUp: () => state === 'up',
     isAway: () => state === 'away',
     close: () => {

@@ -42,6 +42,7 @@ export const openRedisStore = (options: RedisOptions): Store => {
   const common = makeCommon(steps);
   const whole: Store = {
     ...common,
+    opened: link.settled,
     ...(location.cluster ? makeCluster(steps) : makeSingle(steps)),
     close: async () => {
       await common.close();

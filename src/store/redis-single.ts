@@ -22,7 +22,7 @@ export const makeSingle = (steps: Steps): Pacing => {
       const { sessionIdleMs, hardLimitMs } = settings();
       const args = askArgs(ask, newId(ask));
       args.unshift(website, random(), sessionIdleMs, siteOf(website), hardLimitMs, overloaded ? '1' : '');
-      const answer = (await site('admit', website, session ? [account] : [], args, image)) as Words;
+      const answer = (await steps.admit('admit', website, session ? [account] : [], args, image)) as Words;
       const admission = readAdmission(answer, ask, image.pool);
       if (admission.kind === 'refused') return admission;
       steps.jars.brought(ask, answer);

@@ -4,11 +4,16 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Redis } from 'ioredis';
 
 const PROGRAM = process.env['REDIS_SERVER_BIN'] ?? 'redis-server';
 
 /** Whether real servers can be started here. */
 export const hasRedis = spawnSync(PROGRAM, ['--version']).status === 0;
+
+if (!hasRedis) {
+  process.stderr.write(`${PROGRAM} cannot be started: tests of the Redis store DO NOT RUN (see REDIS_SERVER_BIN)\n`);
+}
 
 export interface RedisServer {
   readonly port: number;
@@ -80,9 +85,13 @@ export interface RedisCluster {
 
 const SLOTS = 16_384;
 
-const ask = (server: RedisServer, ...words: string[]): string => {
-  const { stdout } = spawnSync('redis-cli', ['-p', String(server.port), ...words], { encoding: 'utf8' });
-  return stdout;
+const ask = async (server: RedisServer, ...words: [string, ...string[]]): Promise<string> => {
+  const client = new Redis(server.port, '127.0.0.1');
+  try {
+    return String(await client.call(...words));
+  } finally {
+    client.disconnect();
+  }
 };
 
 /** Three nodes that share the slots, without replicas. */
@@ -101,13 +110,16 @@ export const startRedisCluster = async (): Promise<RedisCluster> => {
   for (const [i, node] of nodes.entries()) {
     const from = Math.floor((SLOTS * i) / nodes.length);
     const to = Math.floor((SLOTS * (i + 1)) / nodes.length) - 1;
-    ask(node, 'CLUSTER', 'ADDSLOTSRANGE', String(from), String(to));
-    const busPort = /@(\d+)/.exec(ask(node, 'CLUSTER', 'NODES'))?.[1] as string;
-    if (node !== first) ask(first, 'CLUSTER', 'MEET', '127.0.0.1', String(node.port), busPort);
+    await ask(node, 'CLUSTER', 'ADDSLOTSRANGE', String(from), String(to));
+    const busPort = /@(\d+)/.exec(await ask(node, 'CLUSTER', 'NODES'))?.[1] as string;
+    if (node !== first) await ask(first, 'CLUSTER', 'MEET', '127.0.0.1', String(node.port), busPort);
   }
-  const whole = (): boolean => nodes.every((node) => ask(node, 'CLUSTER', 'INFO').includes('cluster_state:ok'));
-  const known = (): boolean => nodes.every((node) => ask(node, 'CLUSTER', 'INFO').includes('cluster_known_nodes:3'));
-  while (!whole() || !known()) await new Promise((resolve) => setTimeout(resolve, 50));
+  const isWhole = async (node: RedisServer): Promise<boolean> => {
+    const info = await ask(node, 'CLUSTER', 'INFO');
+    return info.includes('cluster_state:ok') && info.includes('cluster_known_nodes:3');
+  };
+  while (!(await Promise.all(nodes.map(isWhole))).every(Boolean))
+    await new Promise((resolve) => setTimeout(resolve, 50));
   return {
     nodes,
     url: `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,

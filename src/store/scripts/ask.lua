@@ -1,9 +1,10 @@
 -- An ask in ARGV, ten fields from `at` on:
 --   account, maxConnections ('' = no limit), maxSessions, siteDelay, slaveDelay, region ('' = any), '1' = No-Bancheck,
 --   session '' | 'create' | 'id' | 'name', its id or name, an id for a session to be made
+local asks = {}
 local ASK_FIELDS = 10
 
-local function readAsk(at)
+function asks.readAsk(at)
   return {
     account = ARGV[at],
     maxConnections = tonumber(ARGV[at + 1]),

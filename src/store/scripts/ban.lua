@@ -2,22 +2,23 @@
 --   storm:<website>:<rule>  zset: upstream -> when the rule banned it
 --   served:<website>        zset: upstream -> last use; kept while there are bans
 -- and in site:<website>, storm:<rule> -> end of a storm.
+local bans = {}
 local STORM = 60000
 local LEAST_SERVED = 5
 
 -- Notes a hit; true while the storm lasts, which every hit prolongs.
-local function inStorm(rule)
+function bans.inStorm(rule)
   local over = tonumber(call('HGET', SITE, 'storm:' .. rule) or 0)
   if over <= now then
     return false
   end
-  set('storm:' .. rule, text(now + STORM))
-  needUntil(now + STORM)
+  order.set('storm:' .. rule, text(now + STORM))
+  order.needUntil(now + STORM)
   return true
 end
 
 -- Upstreams that served the website within the last minute.
-local function countServed()
+function bans.countServed()
   local key = TAG .. 'served:' .. site.name
   if site.watch <= now then
     local fields = call('HGETALL', SITE)
@@ -30,50 +31,50 @@ local function countServed()
     end
   end
   site.watch = now + STORM
-  set('watch', text(site.watch))
+  order.set('watch', text(site.watch))
   call('ZREMRANGEBYSCORE', key, '-inf', text(now - STORM))
   call('PEXPIRE', key, text(2 * STORM))
   return call('ZCARD', key)
 end
 
 -- Notes a ban the rule has set; true when that begins a storm.
-local function noteBan(rule, id)
+function bans.noteBan(rule, id)
   local key = TAG .. 'storm:' .. site.name .. ':' .. rule
-  local served = countServed()
+  local served = bans.countServed()
   call('ZADD', key, text(now), id)
   call('ZREMRANGEBYSCORE', key, '-inf', text(now - STORM))
   call('PEXPIRE', key, text(2 * STORM))
   if served < LEAST_SERVED or call('ZCARD', key) * 2 <= served then
     return false
   end
-  set('storm:' .. rule, text(now + STORM))
-  needUntil(now + STORM)
+  order.set('storm:' .. rule, text(now + STORM))
+  order.needUntil(now + STORM)
   call('DEL', key)
   return true
 end
 
 -- Records the ban; `session` is the id of the one it happened in, or nil. True when it begins a storm.
-local function recordBan(account, session, id, rule, untilMs)
+function bans.recordBan(account, session, id, rule, untilMs)
   local function forSession()
     if session then
-      remember(TAG .. 'own:' .. site.name, account .. SEP .. session .. SEP .. id, untilMs)
+      pacing.remember(TAG .. 'own:' .. site.name, account .. SEP .. session .. SEP .. id, untilMs)
     end
     return false
   end
-  if infoOf(id).rotating then
+  if base.infoOf(id).rotating then
     return forSession()
   end
-  if inStorm(rule) then
+  if bans.inStorm(rule) then
     return false
   end
-  wake(ORDER)
-  local itself = (bannedOf(id) <= now and downUntil(id) <= now) and 1 or 0
-  if countEligible('', false) - itself < 1 then
+  order.wake(ORDER)
+  local itself = (order.bannedOf(id) <= now and base.downUntil(id) <= now) and 1 or 0
+  if order.countEligible('', false) - itself < 1 then
     return forSession()
   end
-  local record = touch(id)
+  local record = order.touch(id)
   record.banned = max(record.banned, untilMs)
-  needUntil(record.banned)
-  save(id)
-  return noteBan(rule, id)
+  order.needUntil(record.banned)
+  order.save(id)
+  return bans.noteBan(rule, id)
 end

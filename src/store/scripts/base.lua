@@ -4,6 +4,9 @@
 --   ARGV[2]     the process that asks
 --   ARGV[3]     version of its pool
 -- and answers {'pool'} when Redis does not have that version.
+--
+-- Functions are fields of a table a part, as a closure costs by the locals it captures and all are made anew in every run.
+local base = {}
 local call = redis.call
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
 
@@ -30,21 +33,21 @@ local function text(number)
 end
 
 -- What a client is told to wait (E-09).
-local function retryAfter(ms)
+function base.retryAfter(ms)
   return min(max(ceil(ms), 1000), 600000)
 end
 
-local function refuse(condition, session, retryMs, nextMs)
+function base.refuse(condition, session, retryMs, nextMs)
   return { 'no', condition, session or '', retryMs and text(retryMs) or '', nextMs and text(nextMs) or '' }
 end
 
 -- Counts what this process holds: `sync` gives back what a dead one held.
-local function take(field)
+function base.take(field)
   call('HINCRBY', HELD, field, 1)
 end
 
 -- False when this process was not known to hold it.
-local function give(field)
+function base.give(field)
   local left = call('HINCRBY', HELD, field, -1)
   if left <= 0 then
     call('HDEL', HELD, field)
@@ -52,14 +55,14 @@ local function give(field)
   return left >= 0
 end
 
-local function hasPool()
+function base.hasPool()
   return call('HEXISTS', POOL, 'n:') == 1
 end
 
 local infos = {}
 
 -- An upstream of the asker's pool: {rotating, region, places}; false for a stranger.
-local function infoOf(id)
+function base.infoOf(id)
   local info = infos[id]
   if info == nil then
     local line = call('HGET', POOL, 'u' .. id)
@@ -73,12 +76,12 @@ local function infoOf(id)
   return info
 end
 
-local function downUntil(id)
+function base.downUntil(id)
   return tonumber(call('ZSCORE', DOWN, id) or 0)
 end
 
 -- Number of places and of upstreams in a region, '' for all.
-local function sizeOf(region)
+function base.sizeOf(region)
   local line = call('HGET', POOL, 'n:' .. region)
   if not line then
     return 0, 0

@@ -3,7 +3,7 @@
 -- 11 most sites, 12.. identity and text of each change, text '' = away. See `cookies` for what is kept.
 local JAR, site, idle = TAG .. 'jar:' .. ARGV[4], ARGV[5], tonumber(ARGV[6])
 local mostCookies, mostBytes, mostSites = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
-if ARGV[8] ~= '' and not readSession(ARGV[7], ARGV[8]) then
+if ARGV[8] ~= '' and not house.readSession(ARGV[7], ARGV[8]) then
   return 0
 end
 local ends = tonumber(call('HGET', JAR, '') or 0)

@@ -1,15 +1,15 @@
 -- The sessions of waiting or repeated requests on a cluster. ARGV: 4 idle, 5 how many, then for each its ask, its session
 -- and '1' = waits for its first turn. Answers {session, upstream} or {'no', ...} for each.
 idleMs = tonumber(ARGV[4])
-if not hasPool() then
+if not base.hasPool() then
   return { 'pool' }
 end
 local answers, at = {}, 6
 for i = 1, tonumber(ARGV[5]) do
-  local ask = readAsk(at)
-  local session, refusal = sessionOfWish(ask, ARGV[at + ASK_FIELDS], ARGV[at + ASK_FIELDS + 1] == '1')
+  local ask = asks.readAsk(at)
+  local session, refusal = house.sessionOfWish(ask, ARGV[at + ASK_FIELDS], ARGV[at + ASK_FIELDS + 1] == '1')
   if not session and not refusal then
-    session = makeSession(ask.account, ask.newId, nameOf(ask), '')
+    session = house.makeSession(ask.account, ask.newId, house.nameOf(ask), '')
   end
   answers[i] = refusal or { session.id, session.exit }
   at = at + ASK_FIELDS + 2

@@ -2,12 +2,12 @@
 -- Answers {'made', id, upstream} or {'no', ...}.
 idleMs = tonumber(ARGV[4])
 local account, region = ARGV[5], ARGV[7]
-if not hasPool() then
+if not base.hasPool() then
   return { 'pool' }
 end
-expire(account)
-if isFull(account, tonumber(ARGV[6])) then
-  return refuse('user_session_limit')
+house.expire(account)
+if house.isFull(account, tonumber(ARGV[6])) then
+  return base.refuse('user_session_limit')
 end
 
 -- The one up with the fewest live sessions, then longest without a new one.
@@ -16,8 +16,8 @@ local function leastUsed()
   while true do
     local ids = call('ZRANGE', TAG .. 'hosts:' .. region, from, from + 31)
     for _, id in ipairs(ids) do
-      local info = infoOf(id)
-      if info and downUntil(id) <= now then
+      local info = base.infoOf(id)
+      if info and base.downUntil(id) <= now then
         return id
       end
     end
@@ -30,12 +30,12 @@ end
 
 local exit = leastUsed()
 if exit then
-  return { 'made', makeSession(account, ARGV[8], '', exit).id, exit }
+  return { 'made', house.makeSession(account, ARGV[8], '', exit).id, exit }
 end
 for _, id in ipairs(call('ZRANGEBYSCORE', DOWN, text(now + 1), '+inf')) do
-  local info = infoOf(id)
+  local info = base.infoOf(id)
   if info and (region == '' or info.region == region) then
-    return refuse('noslaves', nil, retryAfter(downUntil(id) - now))
+    return base.refuse('noslaves', nil, base.retryAfter(base.downUntil(id) - now))
   end
 end
-return refuse('noslaves', nil, 600000)
+return base.refuse('noslaves', nil, 600000)

@@ -5,12 +5,13 @@
 -- and beside it
 --   own:<website>    zset: <account> SEP <session> SEP <upstream> -> end of a ban only the session remembers
 --   paced:<website>  zset: <account> SEP <session> -> R of a rotating upstream, which is the session's alone
+local pacing = {}
 local paces = {}
 
 -- The site whose cookies a grant brings along; '' where jars are on another node.
 local cookieSite = ''
 
-local function paceOf(account)
+function pacing.paceOf(account)
   local pace = paces[account]
   if not pace then
     local known = call('HMGET', SITE, 'G' .. account, 'W' .. account)
@@ -20,16 +21,16 @@ local function paceOf(account)
   return pace
 end
 
-local function waitingFor(account, waitsFor)
+function pacing.waitingFor(account, waitsFor)
   return tonumber(call('HGET', SITE, 'w' .. account .. SEP .. waitsFor) or 0)
 end
 
-local function heldField(account, waitsFor)
+function pacing.heldField(account, waitsFor)
   return 'w' .. SEP .. site.name .. SEP .. account .. SEP .. waitsFor
 end
 
 -- Adds to W; `name` is the website.
-local function addWaiting(name, account, waitsFor, count)
+function pacing.addWaiting(name, account, waitsFor, count)
   local key = TAG .. 'site:' .. name
   for _, field in ipairs({ 'W' .. account, 'w' .. account .. SEP .. waitsFor }) do
     if call('HINCRBY', key, field, count) <= 0 then
@@ -38,55 +39,55 @@ local function addWaiting(name, account, waitsFor, count)
   end
 end
 
-local function countIn(account, waitsFor)
-  addWaiting(site.name, account, waitsFor, 1)
-  take(heldField(account, waitsFor))
+function pacing.countIn(account, waitsFor)
+  pacing.addWaiting(site.name, account, waitsFor, 1)
+  base.take(pacing.heldField(account, waitsFor))
 end
 
-local function countOut(account, waitsFor)
-  if give(heldField(account, waitsFor)) then
-    addWaiting(site.name, account, waitsFor, -1)
+function pacing.countOut(account, waitsFor)
+  if base.give(pacing.heldField(account, waitsFor)) then
+    pacing.addWaiting(site.name, account, waitsFor, -1)
   end
 end
 
-local function ownBan(account, session, exit)
+function pacing.ownBan(account, session, exit)
   return tonumber(call('ZSCORE', TAG .. 'own:' .. site.name, account .. SEP .. session .. SEP .. exit) or 0)
 end
 
 -- Milliseconds a session's slave is still banned for the website (S-14).
-local function banLeft(account, session, exit)
-  return max(0, ownBan(account, session, exit) - now, bannedOf(exit) - now)
+function pacing.banLeft(account, session, exit)
+  return max(0, pacing.ownBan(account, session, exit) - now, order.bannedOf(exit) - now)
 end
 
 -- Adds to one of the zsets beside the site, dropping what is over.
-local function remember(key, member, at)
+function pacing.remember(key, member, at)
   call('ZREMRANGEBYSCORE', key, '-inf', text(now))
   call('ZADD', key, text(at), member)
   call('PEXPIRE', key, text(at - now + SHORT_IDLE))
 end
 
-local function reliefIn(ask)
-  local at = firstRelief(ask.region)
-  return retryAfter(at and at - now or 600000)
+function pacing.reliefIn(ask)
+  local at = order.firstRelief(ask.region)
+  return base.retryAfter(at and at - now or 600000)
 end
 
 -- A way: {exit = free now, ready = smallest R, waitsFor, session}; or nil and a refusal.
-local function sessionWay(ask, session)
+function pacing.sessionWay(ask, session)
   local exit = session.exit
-  local left = ask.noBancheck and 0 or banLeft(ask.account, session.id, exit)
+  local left = ask.noBancheck and 0 or pacing.banLeft(ask.account, session.id, exit)
   if left > 0 then
-    return nil, refuse('slavebanned', session.id, retryAfter(left))
+    return nil, base.refuse('slavebanned', session.id, base.retryAfter(left))
   end
-  local down = downUntil(exit)
+  local down = base.downUntil(exit)
   if down > now then
-    return nil, refuse('noslaves', session.id, retryAfter(down - now))
+    return nil, base.refuse('noslaves', session.id, base.retryAfter(down - now))
   end
-  local rotating = infoOf(exit).rotating
+  local rotating = base.infoOf(exit).rotating
   local ready
   if rotating then
     ready = tonumber(call('ZSCORE', TAG .. 'paced:' .. site.name, ask.account .. SEP .. session.id) or 0)
   else
-    ready = readyOf(exit)
+    ready = order.readyOf(exit)
   end
   return {
     exit = ready <= now and exit or nil,
@@ -96,34 +97,34 @@ local function sessionWay(ask, session)
   }
 end
 
-local function anyWay(ask, spent)
-  local exit = choose(ask.region, ask.noBancheck, spent)
-  local ready = exit and now or soonest(ask.region, ask.noBancheck, spent)
+function pacing.anyWay(ask, spent)
+  local exit = order.choose(ask.region, ask.noBancheck, spent)
+  local ready = exit and now or order.soonest(ask.region, ask.noBancheck, spent)
   return ready and { exit = exit, ready = ready, waitsFor = '' } or nil
 end
 
 -- `session`: {id, exit} or nil. Making ones may rotate (S-12).
-local function routeOf(ask, session, making, spent)
+function pacing.routeOf(ask, session, making, spent)
   if session and session.exit ~= '' and not making then
-    return sessionWay(ask, session)
+    return pacing.sessionWay(ask, session)
   end
-  local way = anyWay(ask, spent)
+  local way = pacing.anyWay(ask, spent)
   if way then
     return way
   end
-  return nil, refuse('noslaves', making and session and session.id or nil, reliefIn(ask))
+  return nil, base.refuse('noslaves', making and session and session.id or nil, pacing.reliefIn(ask))
 end
 
 -- P-01.2.
-local function delayOf(ask, way)
-  local pace = paceOf(ask.account)
+function pacing.delayOf(ask, way)
+  local pace = pacing.paceOf(ask.account)
   if way.exit and pace.waiting == 0 and pace.ready <= now then
     return 0
   end
-  local here = waitingFor(ask.account, way.waitsFor)
+  local here = pacing.waitingFor(ask.account, way.waitsFor)
   local eligible = 1
   if here > 0 and not way.session then
-    eligible = max(1, countEligible(ask.region, ask.noBancheck))
+    eligible = max(1, order.countEligible(ask.region, ask.noBancheck))
   end
   local bySite = max(now, pace.ready) + pace.waiting * ask.siteDelay
   local bySlave = max(now, way.ready) + here * ask.slaveDelay / eligible
@@ -131,27 +132,27 @@ local function delayOf(ask, way)
 end
 
 -- P-03: books G and R when the turn has come. `id`: of the session the request belongs to from now on, or nil.
-local function dispatch(ask, way, id)
-  local pace = paceOf(ask.account)
+function pacing.dispatch(ask, way, id)
+  local pace = pacing.paceOf(ask.account)
   if not way.exit or pace.ready > now then
     return false
   end
   pace.ready = max(pace.ready, now + ask.siteDelay)
-  set('G' .. ask.account, text(pace.ready))
-  needUntil(pace.ready)
+  order.set('G' .. ask.account, text(pace.ready))
+  order.needUntil(pace.ready)
   local ready = now + ask.slaveDelay
-  local rotating = infoOf(way.exit).rotating
-  book(way.exit, rotating and 0 or ready)
+  local rotating = base.infoOf(way.exit).rotating
+  order.book(way.exit, rotating and 0 or ready)
   if rotating and id then
-    remember(TAG .. 'paced:' .. site.name, ask.account .. SEP .. id, ready)
+    pacing.remember(TAG .. 'paced:' .. site.name, ask.account .. SEP .. id, ready)
   end
   return true
 end
 
 -- What a granted request's cookie jar holds, so that nobody has to ask for it: '' = no jar, ' ' = nothing of this site.
 -- Looking is no use of the jar: see `cookies`, which says what is kept.
-local function jarOf(account, exit, id)
-  if cookieSite == '' or (not id and infoOf(exit).rotating) then
+function pacing.jarOf(account, exit, id)
+  if cookieSite == '' or (not id and base.infoOf(exit).rotating) then
     return nil
   end
   local known = call('HMGET', TAG .. 'jar:' .. (id and 's' .. id or 'u' .. exit) .. ':' .. account, '', cookieSite)
@@ -161,33 +162,33 @@ local function jarOf(account, exit, id)
   return known[2] or ' '
 end
 
-local function go(account, exit, id, making)
-  return { 'go', exit, id or '', making and '1' or '', jarOf(account, exit, id) }
+function pacing.go(account, exit, id, making)
+  return { 'go', exit, id or '', making and '1' or '', pacing.jarOf(account, exit, id) }
 end
 
-local function wait(delay, way, ask, id)
-  local turnIn = max(0, paceOf(ask.account).ready - now, way.ready - now)
+function pacing.wait(delay, way, ask, id)
+  local turnIn = max(0, pacing.paceOf(ask.account).ready - now, way.ready - now)
   return { 'wait', text(delay), text(turnIn), way.waitsFor, id or '', text(came) }
 end
 
 -- The delay a new request would get, or until somebody can serve it (E-09).
-local function outlook(ask, session)
-  local way, refusal = routeOf(ask, session, false, nil)
+function pacing.outlook(ask, session)
+  local way, refusal = pacing.routeOf(ask, session, false, nil)
   if way then
-    return retryAfter(delayOf(ask, way))
+    return base.retryAfter(pacing.delayOf(ask, way))
   end
   return tonumber(refusal[4])
 end
 
 -- P-03 and P-07 for one waiting or repeated request: its way, nil and a refusal when it has none any more.
-local function wayOfWish(ask, session, making, spent, mayRepeat)
-  local way, refusal = routeOf(ask, session, making, spent)
+function pacing.wayOfWish(ask, session, making, spent, mayRepeat)
+  local way, refusal = pacing.routeOf(ask, session, making, spent)
   if not way and spent and mayRepeat then
-    way, refusal = routeOf(ask, session, making, nil)
+    way, refusal = pacing.routeOf(ask, session, making, nil)
   end
   return way, refusal
 end
 
-local function turnIn(ask, way)
-  return max(1, paceOf(ask.account).ready - now, way.ready - now)
+function pacing.turnIn(ask, way)
+  return max(1, pacing.paceOf(ask.account).ready - now, way.ready - now)
 end

@@ -2,20 +2,20 @@
 -- 8.. the wish.
 -- Answers as `admit` does.
 idleMs, cookieSite = tonumber(ARGV[6]), ARGV[7]
-local wish = readWish(8)
-if not hasPool() then
+local wish = wishes.readWish(8)
+if not base.hasPool() then
   return { 'pool' }
 end
-openSite(ARGV[4], tonumber(ARGV[5]))
-local answer, way, session = tryWish(wish, false)
+order.openSite(ARGV[4], tonumber(ARGV[5]))
+local answer, way, session = wishes.tryWish(wish, false)
 if answer then
-  closeSite()
+  order.closeSite()
   return answer
 end
-countIn(wish.ask.account, way.waitsFor)
-claimFirst(wish.ask.account, way.waitsFor, wish.since, turnIn(wish.ask, way))
-closeSite()
+pacing.countIn(wish.ask.account, way.waitsFor)
+claims.claimFirst(wish.ask.account, way.waitsFor, wish.since, pacing.turnIn(wish.ask, way))
+order.closeSite()
 if wish.ask.by ~= '' and not session then
-  session = makeSession(wish.ask.account, wish.ask.newId, nameOf(wish.ask), '')
+  session = house.makeSession(wish.ask.account, wish.ask.newId, house.nameOf(wish.ask), '')
 end
-return wait(0, way, wish.ask, session and session.id)
+return pacing.wait(0, way, wish.ask, session and session.id)

@@ -7,18 +7,18 @@ idleMs = tonumber(ARGV[4])
 local function apply(field, count)
   local kind, rest = string.match(field, '^(%l)' .. SEP .. '(.*)$')
   if kind == 's' then
-    freeSeats(rest, -count)
+    house.freeSeats(rest, -count)
   elseif kind == 'w' then
     local name, account, waitsFor = string.match(rest, '^([^' .. SEP .. ']*)' .. SEP .. '([^' .. SEP .. ']*)' .. SEP .. '(.*)$')
-    addWaiting(name, account, waitsFor, count)
+    pacing.addWaiting(name, account, waitsFor, count)
     if call('PTTL', TAG .. 'site:' .. name) == -1 then
       call('PEXPIRE', TAG .. 'site:' .. name, text(DAY))
     end
   elseif kind == 'r' then
     local account, id = string.match(rest, '^([^' .. SEP .. ']*)' .. SEP .. '(.*)$')
-    local one = readSession(account, id)
+    local one = house.readSession(account, id)
     if one then
-      leaveSession(account, one, -count)
+      house.leaveSession(account, one, -count)
     end
   end
 end
@@ -64,8 +64,8 @@ end
 for _, region in ipairs(call('SMEMBERS', TAG .. 'regions')) do
   call('PEXPIRE', TAG .. 'hosts:' .. region, text(DAY))
 end
-local _, count = sizeOf('')
-if not hasPool() or call('ZCARD', TAG .. 'hosts:') < count then
+local _, count = base.sizeOf('')
+if not base.hasPool() or call('ZCARD', TAG .. 'hosts:') < count then
   return 0
 end
 return 1

@@ -2,27 +2,27 @@
 -- 8 how many, 9.. the wishes.
 -- Answers {ask again in ..., for those before the settled one, the settled one's answer if there is one}.
 idleMs, cookieSite = tonumber(ARGV[6]), ARGV[7]
-if not hasPool() then
+if not base.hasPool() then
   return { 'pool' }
 end
-openSite(ARGV[4], tonumber(ARGV[5]))
+order.openSite(ARGV[4], tonumber(ARGV[5]))
 local at, answers = 9, {}
 for i = 1, tonumber(ARGV[8]) do
   local wish
-  wish, at = readWish(at)
-  local answer, way, _, pause = tryWish(wish, true)
+  wish, at = wishes.readWish(at)
+  local answer, way, _, pause = wishes.tryWish(wish, true)
   local account = wish.ask.account
   if answer then
     if wish.counted then
-      countOut(account, wish.waitsFor)
-      passOn(account, wish.waitsFor, wish.next, max(0, paceOf(account).ready - now))
+      pacing.countOut(account, wish.waitsFor)
+      claims.passOn(account, wish.waitsFor, wish.next, max(0, pacing.paceOf(account).ready - now))
     end
     answers[i] = answer
     break
   end
-  local askIn = pause or turnIn(wish.ask, way)
-  claim(account, wish.waitsFor, wish.since, pause and 0 or askIn)
+  local askIn = pause or pacing.turnIn(wish.ask, way)
+  claims.claim(account, wish.waitsFor, wish.since, pause and 0 or askIn)
   answers[i] = text(askIn)
 end
-closeSite()
+order.closeSite()
 return answers

@@ -2,8 +2,10 @@
 --   its session, '1' = making it, '1' = counted as waiting, what for, '1' = waits for its first turn, '1' = may repeat,
 --   when it came (0 = before all that wait), when the next of its kind in the process came ('' = none), number of
 --   upstreams it used, and these
-local function readWish(at)
-  local wish = { ask = readAsk(at) }
+local wishes = {}
+
+function wishes.readWish(at)
+  local wish = { ask = asks.readAsk(at) }
   at = at + ASK_FIELDS
   wish.session, wish.making, wish.counted, wish.waitsFor = ARGV[at], ARGV[at + 1] == '1', ARGV[at + 2] == '1', ARGV[at + 3]
   wish.first, wish.mayRepeat = ARGV[at + 4] == '1', ARGV[at + 5] == '1'
@@ -22,34 +24,34 @@ end
 
 -- Dispatches it if its turn has come: the answer, or nil, its way, its session and when to ask again where an older one of
 -- another process goes first. A refusal is an answer too.
-local function tryWish(wish, mayYield)
+function wishes.tryWish(wish, mayYield)
   local ask = wish.ask
-  local session, refusal = sessionOfWish(ask, wish.session, wish.first)
+  local session, refusal = house.sessionOfWish(ask, wish.session, wish.first)
   if refusal then
     return refusal
   end
   local way
-  way, refusal = wayOfWish(ask, session, wish.making, wish.spent, wish.mayRepeat)
+  way, refusal = pacing.wayOfWish(ask, session, wish.making, wish.spent, wish.mayRepeat)
   if refusal then
     return refusal
   end
-  local pause = mayYield and way.exit and paceOf(ask.account).ready <= now and yieldFor(ask, way, wish.since)
+  local pause = mayYield and way.exit and pacing.paceOf(ask.account).ready <= now and claims.yieldFor(ask, way, wish.since)
   if pause then
     return nil, way, session, pause
   end
   local id = ask.by ~= '' and (session and session.id or ask.newId) or nil
-  if not dispatch(ask, way, id) then
+  if not pacing.dispatch(ask, way, id) then
     return nil, way, session
   end
   if ask.by == '' or way.session or wish.making then
     if session and session.id ~= wish.session then
-      enterSession(ask.account, session)
+      house.enterSession(ask.account, session)
     end
-    return go(ask.account, way.exit, session and session.id, wish.making)
+    return pacing.go(ask.account, way.exit, session and session.id, wish.making)
   end
-  session = bringToLife(ask, session, way.exit)
+  session = house.bringToLife(ask, session, way.exit)
   if session.id ~= wish.session then
-    enterSession(ask.account, session)
+    house.enterSession(ask.account, session)
   end
-  return go(ask.account, way.exit, session.id, true)
+  return pacing.go(ask.account, way.exit, session.id, true)
 end
