@@ -99,7 +99,11 @@ export const CAUSES: Readonly<Record<Exclude<Condition, 'internal_error' | 'no_u
     return { answer: await call(proxy, 'PUT', '/sessions', say.headers) };
   },
   // Nobody knows whose dialect it is, and a wrong key must not look like one worth retrying (E-07).
-  bad_auth: raw('GET http://shop.localhost/ HTTP/1.1\r\nHost: shop.localhost\r\n\r\n', { dialect: 'crawlera' }),
+  // Nobody is known, so only a dialect that all accounts share can be spoken.
+  bad_auth: (kit, voice) =>
+    raw('GET http://shop.localhost/ HTTP/1.1\r\nHost: shop.localhost\r\n\r\n', {
+      dialect: voice.account === ', dialect: spm' ? 'spm' : 'crawlera',
+    })(kit, voice),
   headers_too_large: raw(
     `GET http://shop.localhost/ HTTP/1.1\r\nHost: shop.localhost\r\nX-Long: ${'x'.repeat(105_000)}\r\n${AUTH}\r\n`,
   ),
