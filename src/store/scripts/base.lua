@@ -24,6 +24,8 @@ end
 local NODE, VERSION = ARGV[2], ARGV[3]
 local SEP = '\31'
 local DAY = 86400000
+-- How long a pool is kept that no process has any more: lists of upstreams may change every minute.
+local POOL_LIFE = 600000
 local TAG = string.match(KEYS[1], '^.-}:')
 local NODES, HELD, DOWN, POOL = TAG .. 'nodes', TAG .. 'held:' .. NODE, TAG .. 'down', TAG .. 'pool:' .. VERSION
 

@@ -14,6 +14,8 @@ local FREE_TOP, BUSY, BARRED, TOP = 9e12, 1e13, 2e13, 3e13
 local IDLE, SHORT_IDLE, MANY, SLACK = 3600000, 120000, 50000, 30000
 -- More used ones than this are too many to remember; older uses than this need not be (A-09b looks back that far).
 local REMEMBERED, MEMORY = 512, 60000
+-- So many pool versions a website knows at a time.
+local VERSIONS = 3
 -- At most so many are looked at where a request goes through banned ones (No-Bancheck) or the down ones are counted.
 local LOOK = 256
 

@@ -21,5 +21,5 @@ end
 for i = at, #ARGV, 2 do
   call('HSET', POOL, ARGV[i], ARGV[i + 1])
 end
-call('PEXPIRE', POOL, text(DAY))
+call('PEXPIRE', POOL, text(POOL_LIFE))
 return 1

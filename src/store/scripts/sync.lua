@@ -58,9 +58,10 @@ if ARGV[6] == '1' then
 end
 
 call('ZADD', NODES, text(now + tonumber(ARGV[5])), NODE)
-for _, key in ipairs({ NODES, HELD, SEATS, GIVEN, POOL, TAG .. 'hosts:' }) do
+for _, key in ipairs({ NODES, HELD, SEATS, GIVEN, TAG .. 'hosts:', TAG .. 'regions' }) do
   call('PEXPIRE', key, text(DAY))
 end
+call('PEXPIRE', POOL, text(POOL_LIFE))
 for _, region in ipairs(call('SMEMBERS', TAG .. 'regions')) do
   call('PEXPIRE', TAG .. 'hosts:' .. region, text(DAY))
 end

@@ -30,7 +30,39 @@ function order.saveWalk(region, walk)
   end
 end
 
+-- Forgets the upstreams of an order that are in no pool any more and that nothing has to be remembered of.
+function order.forgetGone(key)
+  for _, id in ipairs(call('ZRANGE', key, 0, -1)) do
+    local record = order.recordOf(id)
+    if record and not base.infoOf(id) and max(record.used + MEMORY, record.ready, record.banned) < now then
+      call('HDEL', SITE, 'u' .. id)
+    end
+  end
+end
+
+-- Notes the pool version as one this website knows, and drops the oldest beyond a few: order, walks, times.
+function order.meetVersion()
+  local versions = { VERSION }
+  for version in string.gmatch(call('HGET', SITE, 'versions') or '', '%x+') do
+    versions[#versions + 1] = version
+  end
+  local old = table.remove(versions, VERSIONS + 1)
+  order.set('versions', table.concat(versions, ' '))
+  if not old then
+    return
+  end
+  call('HDEL', SITE, 'until' .. old, 'barred' .. old)
+  order.forgetGone(TAG .. 'order:' .. old .. '::' .. site.name)
+  for region in string.gmatch(site.regions .. ',', '(%l*),') do
+    call('HDEL', SITE, 'k' .. old .. ':' .. region)
+    call('DEL', TAG .. 'order:' .. old .. ':' .. region .. ':' .. site.name)
+  end
+end
+
 function order.newWalk(region)
+  if region == '' then
+    order.meetVersion()
+  end
   local length = base.sizeOf(region)
   local start = floor(site.where * length)
   if region ~= '' and length > 0 then
