@@ -1,4 +1,4 @@
-/** What the ban rules cost a response that is none, in microseconds of CPU: `npx tsx test/bench/bans.ts`. */
+/** What the ban rules cost a response that is none, in CPU and in waiting: `npm run bench -- --bans`. */
 import { gzipSync } from 'node:zlib';
 import { loadRules } from '../../src/config/rules.ts';
 import { peek } from '../../src/pipeline/peek.ts';
@@ -80,7 +80,44 @@ const CASES: readonly (readonly [name: string, response: InboundResponse])[] = [
   ['HTML, 10 KiB in gzip', responseOf('text/html', gzipSync(pageOf(10_240)), ['Content-Encoding', 'gzip'])],
 ];
 
-for (const [name, response] of CASES) {
-  const cost = microseconds(check, response) - microseconds(deliver, response);
-  process.stdout.write(`${name.padEnd(24)} ${cost.toFixed(2)} us\n`);
-}
+const MIB = 1_048_576;
+const PIECE = 16_384;
+
+/** How much of a 1 MiB page of unknown length had come when its first byte could go out. */
+const heldBytes = async (): Promise<number> => {
+  const page = pageOf(PIECE);
+  let sink: BodySink | undefined;
+  const body: BodySource = {
+    start(taker) {
+      sink = taker;
+    },
+    resume: () => undefined,
+    abort: () => undefined,
+  };
+  const response: InboundResponse = { ...responseOf('text/html', page), length: undefined, body };
+  const found = rules.judge(asked, response);
+  if (!isOpen(found)) return 0;
+  let released = false;
+  const peeked = Promise.resolve(peek(body, found, realClock, stop)).then(() => {
+    released = true;
+  });
+  let came = 0;
+  while (!released && came < MIB) {
+    sink?.write(page);
+    came += page.length;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await peeked;
+  return came;
+};
+
+/** A Markdown table of CPU over the same response without a ban check, and one line on waiting. */
+export const measureBans = async (): Promise<string> => {
+  const rows = CASES.map(([name, response]) => {
+    const cost = microseconds(check, response) - microseconds(deliver, response);
+    return `| ${name.padEnd(22)} | ${cost.toFixed(2).padStart(8)} |`;
+  });
+  const table = ['| good 200 response      | extra us |', '|------------------------|---------:|', ...rows].join('\n');
+  const held = await heldBytes();
+  return `${table}\n\nA 1 MiB HTML page of unknown length begins to flow when ${held / 1024} KiB of it have come.`;
+};

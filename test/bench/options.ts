@@ -12,6 +12,7 @@ export const USAGE = `npm run bench -- [options]
   --write               replaces the tables in docs/benchmarks.md
   --clients             compares ways to send the request onward instead
   --scale               memory and event loop with many hosts, tunnels, held requests instead
+  --bans                what the ban rules cost a good response instead
   --profile PEER CASE   CPU profile of a Node peer under that load instead
 `;
 
@@ -25,6 +26,7 @@ export interface Options {
   readonly write: boolean;
   readonly clients: boolean;
   readonly scale: boolean;
+  readonly bans: boolean;
   readonly profile: { readonly peer: string; readonly caseName: string } | undefined;
   readonly help: boolean;
 }
@@ -56,6 +58,7 @@ export const readOptions = (argv: readonly string[]): Options => {
       write: { type: 'boolean', default: false },
       clients: { type: 'boolean', default: false },
       scale: { type: 'boolean', default: false },
+      bans: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -72,6 +75,7 @@ export const readOptions = (argv: readonly string[]): Options => {
     write: values.write,
     clients: values.clients,
     scale: values.scale,
+    bans: values.bans,
     profile: values.profile ? { peer, caseName } : undefined,
     help: values.help,
   };

@@ -1,6 +1,7 @@
 /** `npm run bench`: this project beside Squid, a bare relay and the plain HTTP floor, in one run on this machine. */
 import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
+import { measureBans } from './bans.ts';
 import { CASES, type Case } from './cases.ts';
 import { compareClients } from './clients.ts';
 import { writeSection } from './document.ts';
@@ -110,6 +111,7 @@ const main = async (): Promise<number> => {
   }
   if (options.clients) return told('clients', await compareClients(options), options);
   if (options.scale) return told('scale', await measureScale(options.quick), options);
+  if (options.bans) return told('bans', await measureBans(), options);
   const report = await compare(options);
   say(markdown(report));
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, undefined, 1)}\n`);
