@@ -103,3 +103,20 @@ describe('errors that carry a condition', () => {
     expect(new Gone('reset').message).toBe('reset');
   });
 });
+
+describe('other times of the service', () => {
+  const rows = Object.values(WIRE_ERRORS);
+
+  it.each([
+    'Bad session ID',
+    'Incorrect authentication data',
+    'Parallel connections limit has been reached',
+    'All download attempts failed. Please retry.',
+  ])('E-05 does not borrow their wording: %s', (wording) => {
+    expect(rows.map(({ message }) => message)).not.toContain(wording);
+  });
+
+  it.each(['user_suspended', 'client_conn_closed', 'connect_timeout'])('E-05 never emits %s', (code) => {
+    expect(rows.flatMap((row) => Object.values(row.code))).not.toContain(code);
+  });
+});

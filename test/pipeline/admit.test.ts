@@ -129,7 +129,7 @@ describe.each([
     expect(bench.gate.load()).toEqual({ outstanding: 700, waiting: 0 });
   });
 
-  it('P-11 refuses request 5000 with Retry-After 1000 and holds nothing for it', async () => {
+  it('P-09 P-11 holds 5000 requests at most: request 5000 is refused with Retry-After 1000 and nothing is held for it', async () => {
     const entries = Array.from({ length: 5_001 }, () => bench.enter());
     await bench.clock.advance(0);
     const last = entries[5_000] as Entry;
@@ -147,7 +147,7 @@ describe.each([
     expect(entries.findIndex((entry) => (entry.turn?.ticket.delayMs ?? 0) >= 120_000)).toBe(120);
   });
 
-  it('P-11 starts request k of one session at 1.0k seconds, while others go on', async () => {
+  it('P-11 S-19 starts request k of one session at 1.0k seconds, while others go on', async () => {
     const { id } = await bench.gate.sessions.open('demo', 10, undefined);
     const entries = Array.from({ length: 10 }, () => bench.enter(inSession(id)));
     const free = bench.enter();

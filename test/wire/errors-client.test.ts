@@ -136,7 +136,7 @@ describe('enough to do', () => {
     return { origin, proxy, url, occupy: () => occupy(proxy, url, () => origin.requests.length) };
   };
 
-  it('E-03 L-01 429 beyond the account own limit, and room again once one has left', async () => {
+  it('E-03 L-01 L-03 429 without Retry-After beyond the account own limit, and room again once one has left', async () => {
     const { proxy, url, occupy, origin } = await site(`accounts:\n  - { id: test, key: ${KEY}, maxConnections: 2 }\n`);
     const lines = [await occupy(), await occupy()];
     expectRefusal(await get(proxy, url), 'too_many_conns', { slave: undefined });
