@@ -1,6 +1,6 @@
 /** Cookie jars on one Redis that several processes use. */
 import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { JarKey, StoredCookie } from '../../src/model/cookies.ts';
 import type { Store } from '../../src/pipeline/store-port.ts';
 import { identityOf } from '../../src/policy/cookies.ts';
@@ -9,7 +9,8 @@ import { readRedisUrl } from '../../src/store/redis-url.ts';
 import { call, get } from '../support/client.ts';
 import { reply, type SeenRequest } from '../support/origin.ts';
 import type { RunningProxy } from '../support/proxy.ts';
-import { hasRedis, type RedisServer, startRedis } from '../support/redis.ts';
+import { type RedisPlace, startNode } from '../support/redis.ts';
+import { startWire } from '../support/redis-wire.ts';
 import { makeRandom, poolOf, STORE_SETTINGS, upstreams } from '../support/store-house.ts';
 import { makeWireKit } from '../wire/errors-kit.ts';
 
@@ -27,14 +28,14 @@ const cookie = (name: string, value = '1'): StoredCookie => ({
   expiresAt: undefined,
 });
 
-describe.runIf(hasRedis)('cookies on one Redis', () => {
+describe('cookies on one Redis', () => {
   const kit = makeWireKit();
   const pool = poolOf(upstreams(2));
-  let server: RedisServer;
+  let server: RedisPlace;
   let admin: Redis;
   const stores: Store[] = [];
   beforeAll(async () => {
-    server = await startRedis();
+    server = await startNode();
     admin = new Redis(server.port, '127.0.0.1');
   });
   beforeEach(() => admin.flushall());
@@ -46,8 +47,8 @@ describe.runIf(hasRedis)('cookies on one Redis', () => {
     await server.stop();
   });
 
-  const open = (): Store => {
-    const location = readRedisUrl(server.url);
+  const open = (url = server.url): Store => {
+    const location = readRedisUrl(url);
     if (!location) throw new Error('no location');
     const store = openRedisStore({ location, random: makeRandom(), pool: () => pool, settings: () => STORE_SETTINGS });
     stores.push(store);
@@ -139,14 +140,12 @@ describe.runIf(hasRedis)('cookies on one Redis', () => {
   });
 
   it('U-09 while Redis is away nobody waits for a jar, and none is made up', async () => {
-    const store = open();
+    const wire = await startWire(server.port);
+    onTestFinished(() => wire.close());
+    const store = open(wire.url);
     await keep(store, FREE, cookie('a'));
-    server.process.kill('SIGSTOP');
-    try {
-      await expect(store.cookies.read(FREE, SITE)).rejects.toMatchObject({ condition: 'serverbusy' });
-      await expect(store.cookies.keep(FREE, SITE, [])).rejects.toMatchObject({ condition: 'serverbusy' });
-    } finally {
-      server.process.kill('SIGCONT');
-    }
+    wire.delay(Number.POSITIVE_INFINITY);
+    await expect(store.cookies.read(FREE, SITE)).rejects.toMatchObject({ condition: 'serverbusy' });
+    await expect(store.cookies.keep(FREE, SITE, [])).rejects.toMatchObject({ condition: 'serverbusy' });
   });
 });

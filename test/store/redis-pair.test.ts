@@ -8,7 +8,7 @@ import type { Store } from '../../src/pipeline/store-port.ts';
 import { realClock } from '../../src/store/clock.ts';
 import { openRedisStore } from '../../src/store/redis-open.ts';
 import { readRedisUrl } from '../../src/store/redis-url.ts';
-import { hasRedis, type RedisServer, startRedis } from '../support/redis.ts';
+import { hasRedis, type RedisPlace, startNode } from '../support/redis.ts';
 import { ask, inSession, poolOf, STORE_SETTINGS, upstream, upstreams } from '../support/store-house.ts';
 
 const FREE = { siteDelayMs: 0, slaveDelayMs: 0 };
@@ -21,12 +21,12 @@ interface Side {
   pool: Pool;
 }
 
-describe.runIf(hasRedis)('two processes on one Redis', () => {
-  let server: RedisServer;
+describe('two processes on one Redis', () => {
+  let server: RedisPlace;
   let admin: Redis;
   let opened: Store[];
   beforeAll(async () => {
-    server = await startRedis();
+    server = await startNode();
     admin = new Redis(server.port, '127.0.0.1');
   });
   beforeEach(async () => {
@@ -137,42 +137,48 @@ describe.runIf(hasRedis)('two processes on one Redis', () => {
     expect(seen.slice(6)).toEqual(seen.slice(0, 6));
   });
 
-  it('P-03 and robustness H15 keeps the gaps of one account over both, and serves in the order of asking', async () => {
-    const pair = await openPair(upstreams(5));
-    const log: { name: string; at: number }[] = [];
-    const visits: Promise<void>[] = [];
-    const names: string[] = [];
-    const askedAt = performance.now();
-    for (let i = 0; i < 16; i++) {
-      const name = `${i}`;
-      names.push(name);
-      // Pairs of neighbours from one side, so that each side has older and younger ones than the other.
-      const side = pair[(i >> 1) % 2] as Side;
-      visits.push(visit(side, name, ask({ siteDelayMs: 60, slaveDelayMs: 0 }), log));
-      await side.store.listSessions('demo');
-    }
-    await Promise.all(visits);
-    expectGaps(log, askedAt, 60);
-    const misplaced = log.filter(({ name }, i) => Math.abs(Number(name) - i) > 1);
-    expect(misplaced.map(({ name }) => name)).toEqual([]);
-  });
+  it.runIf(hasRedis)(
+    'P-03 and robustness H15 keeps the gaps of one account over both, and serves in the order of asking',
+    async () => {
+      const pair = await openPair(upstreams(5));
+      const log: { name: string; at: number }[] = [];
+      const visits: Promise<void>[] = [];
+      const names: string[] = [];
+      const askedAt = performance.now();
+      for (let i = 0; i < 16; i++) {
+        const name = `${i}`;
+        names.push(name);
+        // Pairs of neighbours from one side, so that each side has older and younger ones than the other.
+        const side = pair[(i >> 1) % 2] as Side;
+        visits.push(visit(side, name, ask({ siteDelayMs: 60, slaveDelayMs: 0 }), log));
+        await side.store.listSessions('demo');
+      }
+      await Promise.all(visits);
+      expectGaps(log, askedAt, 60);
+      const misplaced = log.filter(({ name }, i) => Math.abs(Number(name) - i) > 1);
+      expect(misplaced.map(({ name }) => name)).toEqual([]);
+    },
+  );
 
-  it('P-08 accounts of two processes that wait for one upstream are served in the order of asking', async () => {
-    const [one, two] = await openPair(upstreams(1));
-    const log: { name: string; at: number }[] = [];
-    const visits: Promise<void>[] = [];
-    const askedAt = performance.now();
-    for (let i = 0; i < 12; i++) {
-      const side = i % 2 === 0 ? one : two;
-      const account = i % 2 === 0 ? 'anna' : 'bob';
-      visits.push(visit(side, `${i}`, ask({ account, siteDelayMs: 0, slaveDelayMs: 60 }), log));
-      await side.store.listSessions('demo');
-    }
-    await Promise.all(visits);
-    expectGaps(log, askedAt, 60);
-    const misplaced = log.filter(({ name }, i) => Math.abs(Number(name) - i) > 1);
-    expect(misplaced.map(({ name }) => name)).toEqual([]);
-  });
+  it.runIf(hasRedis)(
+    'P-08 accounts of two processes that wait for one upstream are served in the order of asking',
+    async () => {
+      const [one, two] = await openPair(upstreams(1));
+      const log: { name: string; at: number }[] = [];
+      const visits: Promise<void>[] = [];
+      const askedAt = performance.now();
+      for (let i = 0; i < 12; i++) {
+        const side = i % 2 === 0 ? one : two;
+        const account = i % 2 === 0 ? 'anna' : 'bob';
+        visits.push(visit(side, `${i}`, ask({ account, siteDelayMs: 0, slaveDelayMs: 60 }), log));
+        await side.store.listSessions('demo');
+      }
+      await Promise.all(visits);
+      expectGaps(log, askedAt, 60);
+      const misplaced = log.filter(({ name }, i) => Math.abs(Number(name) - i) > 1);
+      expect(misplaced.map(({ name }) => name)).toEqual([]);
+    },
+  );
 
   it('P-03 one with few waiting is not starved by one with many', async () => {
     const [busy, calm] = await openPair(upstreams(5));

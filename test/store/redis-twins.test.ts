@@ -6,7 +6,7 @@ import type { Upstream } from '../../src/model/job.ts';
 import { openMemoryStore } from '../../src/store/memory.ts';
 import { openRedisStore } from '../../src/store/redis-open.ts';
 import { readRedisUrl } from '../../src/store/redis-url.ts';
-import { hasRedis, type RedisServer, startRedis } from '../support/redis.ts';
+import { type RedisPlace, startNode } from '../support/redis.ts';
 import { poolOf, STORE_SETTINGS, upstream } from '../support/store-house.ts';
 import { makeTwins, type Step } from './twins.ts';
 
@@ -29,11 +29,11 @@ const makeTinyNumbers = (): (() => number) => {
 
 const stepOf = fc.record({ kind: fc.nat(12), a: fc.nat(1_000), b: fc.nat(1_000) });
 
-describe.runIf(hasRedis)('memory and Redis', () => {
-  let server: RedisServer;
+describe('memory and Redis', () => {
+  let server: RedisPlace;
   let admin: Redis;
   beforeAll(async () => {
-    server = await startRedis();
+    server = await startNode();
     admin = new Redis(server.port, '127.0.0.1');
   });
   afterAll(async () => {
