@@ -57,6 +57,8 @@ export interface AppParts {
 
 export interface App {
   readonly address: AddressInfo;
+  /** Where the TLS listener is bound, if there is one. */
+  readonly tlsAddress: AddressInfo | undefined;
   /** `host:port` to tell clients. */
   readonly reachedAt: string;
   readonly authority: Authority;
@@ -83,12 +85,12 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
 
   let draining = false;
   const lists = makeLists({ changed: () => renew(current.settings), warn: parts.say.warn });
-  let boundPort: number | undefined;
+  let boundPorts: readonly number[] = [];
   const storePlaces = await everyAddressOf(storeNodes(first.store));
   const renew = (settings: Settings): void => {
-    current = makeCurrent(settings, { bans, agents, listed: lists.upstreams(), boundPort, store: storePlaces });
+    current = makeCurrent(settings, { bans, agents, listed: lists.upstreams(), boundPorts, store: storePlaces });
   };
-  let current = makeCurrent(first, { bans, agents, listed: [], boundPort, store: storePlaces });
+  let current = makeCurrent(first, { bans, agents, listed: [], boundPorts, store: storePlaces });
   await lists.follow(first.upstreamLists);
 
   const store = openStore({
@@ -122,7 +124,7 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
   const endpoints = makeEndpoints([
     ...pageRoutes({
       version,
-      address: () => shownAddress(current.settings, boundPort),
+      address: () => shownAddress(current.settings, boundPorts[0]),
       certificatePem: () => authority.bundlePem,
     }),
     ...sessionRoutes({
@@ -133,7 +135,7 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
     ...fetchRoutes({
       makeJob: (order, { account, suffix }, id) =>
         makeJob(
-          { ...order, framed: false, account, suffix, tunnel: undefined, servername: undefined },
+          { ...order, framed: false, webSocket: false, account, suffix, tunnel: undefined, servername: undefined },
           current.entrance,
           id,
         ),
@@ -156,16 +158,19 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
       headMs: HEAD_MS,
       idleMs: IDLE_MS,
     },
+    tlsPort: first.listen.tlsPort,
+    ownNames: () => current.ownNames,
     handshakeMs: HANDSHAKE_MS,
   });
   await store.opened;
-  const address = await door.open();
-  boundPort = address.port;
+  const { plain, tls } = await door.open();
+  boundPorts = tls ? [plain.port, tls.port] : [plain.port];
   renew(current.settings);
 
   return {
-    address,
-    reachedAt: shownAddress(first, boundPort),
+    address: plain,
+    tlsAddress: tls,
+    reachedAt: shownAddress(first, plain.port),
     authority,
     ready: () => !draining,
     reload(settings) {

@@ -20,6 +20,8 @@ export interface Current {
   readonly rules: Rulebook;
   readonly pool: Pool;
   readonly admission: StoreSettings & GateSettings;
+  /** What the TLS listener's certificate is for (T-21). */
+  readonly ownNames: readonly string[];
 }
 
 /** What is known of the running process besides its configuration. */
@@ -28,8 +30,8 @@ export interface Surroundings {
   readonly listed: readonly Upstream[];
   readonly bans: BanRules;
   readonly agents: Agents;
-  /** The port that was really bound. */
-  readonly boundPort: number | undefined;
+  /** The ports that were really bound. */
+  readonly boundPorts: readonly number[];
   /** Nodes of the store by every name and address. */
   readonly store: readonly HostPort[];
 }
@@ -42,6 +44,7 @@ export const makeCurrent = (settings: Settings, surroundings: Surroundings): Cur
     rules: rulesOf(settings, website, surroundings),
     pool: poolOf([...settings.upstreams, ...surroundings.listed]),
     admission: admissionOf(settings),
+    ownNames: ['localhost', '127.0.0.1', '::1', ...namesHere(settings)].filter((name) => !isUnreachable(name)),
   };
 };
 
@@ -86,11 +89,20 @@ const admissionOf = ({ pacing, limits, sessions, bans, cookies }: Settings): Cur
   cookieIdleMs: cookies.idleMs,
 });
 
-const ownPlaces = ({ listen, admin }: Settings, { boundPort, store }: Surroundings): OwnPlaces => {
-  const addresses = Object.values(networkInterfaces()).flatMap((list) => list?.map((one) => one.address) ?? []);
+const addressesHere = (): string[] =>
+  Object.values(networkInterfaces()).flatMap((list) => list?.map((one) => one.address) ?? []);
+
+/** Names and addresses this machine answers to, loopback aside. */
+const namesHere = ({ listen }: Settings): string[] => [...listen.names, listen.host, hostname(), ...addressesHere()];
+
+/** No client can name these: the any-address, and link-local addresses, which need a zone. */
+const isUnreachable = (name: string): boolean => name === '0.0.0.0' || name === '::' || name.startsWith('fe80:');
+
+const ownPlaces = (settings: Settings, { boundPorts, store }: Surroundings): OwnPlaces => {
+  const { listen, admin } = settings;
   return makeOwnPlaces({
-    names: [...listen.names, listen.host, hostname(), ...addresses],
-    proxyPorts: [listen.port, listen.tlsPort, boundPort].filter((port) => port !== undefined),
+    names: namesHere(settings),
+    proxyPorts: [listen.port, listen.tlsPort, ...boundPorts].filter((port) => port !== undefined),
     adminPort: admin.port,
     store,
   });

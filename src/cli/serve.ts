@@ -62,16 +62,18 @@ const servePrimary = (
   announce: (address: string) => void,
 ): Promise<number> => {
   openAuthority(settings.certificates);
-  const { host, port } = settings.listen;
+  const { host, port, tlsPort } = settings.listen;
   let ready = false;
   void openAdminPort(settings, log, makeGatheredMetrics().text, () => ready);
   return runWorkers({
     count: settings.workers,
+    listeners: tlsPort === undefined ? 1 : 2,
     log,
     onReady() {
       ready = true;
       announce(shownAddress(settings, port));
       log.info(`listening on ${host}:${port} with ${settings.workers} workers`, { version });
+      if (tlsPort !== undefined) log.info(`listening on ${host}:${tlsPort} for TLS`);
     },
   });
 };
@@ -98,7 +100,9 @@ const serveHere = async (
   announce(app.reachedAt);
   // In a worker it is the primary that says so, once.
   const level = isWorker() ? 'debug' : 'info';
-  log[level](`listening on ${app.address.address}:${app.address.port}`, { version });
+  const { address, tlsAddress } = app;
+  log[level](`listening on ${address.address}:${address.port}`, { version });
+  if (tlsAddress) log[level](`listening on ${tlsAddress.address}:${tlsAddress.port} for TLS`);
   return untilStopped(app, log, () => reload(app, log, load), file);
 };
 

@@ -20,6 +20,8 @@ const PAUSE_MS = 1_000;
 
 export interface WorkerHouse {
   readonly count: number;
+  /** How many ports each of them binds. */
+  readonly listeners: number;
   readonly log: Log;
   /** Every worker listens now, for the first time. */
   onReady(): void;
@@ -45,8 +47,9 @@ const start = (crew: Crew): void => {
   if (crew.stopping) return;
   const startedAt = Date.now();
   const worker = cluster.fork(crew.env);
-  worker.once('listening', () => {
-    if (++crew.listening === crew.count) crew.onReady();
+  let unbound = crew.listeners;
+  worker.on('listening', () => {
+    if (--unbound === 0 && ++crew.listening === crew.count) crew.onReady();
   });
   worker.once('exit', (code, signal) => {
     if (!crew.stopping && crew.listening < crew.count) giveUp(crew, code);

@@ -4,7 +4,7 @@ import type { SecureContext } from 'node:tls';
 import { Refusal } from '../model/errors.ts';
 import { type Ca, openCa } from './ca-folder.ts';
 import { toPem } from './certificate.ts';
-import { type ContextFor, LEAF_LIMITS, type LeafLimits, makeLeaves, makeServerKeys } from './leaves.ts';
+import { LEAF_LIMITS, type LeafLimits, type Leaves, makeLeaves, makeServerKeys } from './leaves.ts';
 import { makeTurnQueue } from './turn-queue.ts';
 
 export { CaError } from './ca-files.ts';
@@ -30,6 +30,8 @@ export interface Authority {
    * begun at a stretch as leave time for everything else (robustness E04). `Refusal` serverbusy when 10,000 wait already.
    */
   whenReady(host: string, sni: string | undefined, done: ContextReady): void;
+  /** The same for a certificate with all of these names, this proxy's own (T-21). */
+  whenReadyForAll(names: readonly string[], done: ContextReady): void;
   /** The CA's certificate, PEM. */
   readonly certificatePem: string;
   /** The same followed by the previous CA's while that one is valid: for clients during a change (E10). */
@@ -74,37 +76,43 @@ const bundleOf = ({ certificatePem, previousPem }: Ca, now: number): string =>
     ? certificatePem
     : certificatePem + previousPem;
 
-const chainOf = ({ cross }: Ca, now: number): string =>
-  cross === undefined || Date.parse(cross.validTo) <= now ? '' : toPem(cross.raw);
+/**
+ * What follows the leaf. The CA is sent although who trusts it has it: Chromium's `--ignore-certificate-errors-spki-list`
+ * looks only at what the server sends. The bridge from an old CA bears the same key and name.
+ */
+const chainOf = ({ certificatePem, cross }: Ca, now: number): string =>
+  cross === undefined || Date.parse(cross.validTo) <= now ? certificatePem : toPem(cross.raw);
 
 /** Opens, or makes, the CA in `folder`. Throws `CaError` when it cannot be used. */
 export const openAuthority = (folder: string, options: AuthorityOptions = {}): Authority => {
   const { now = Date.now, limits = LEAF_LIMITS } = options;
   const keys = makeServerKeys(options.ticketKeys);
-  const contextsOf = (ca: Ca): ContextFor =>
+  const leavesOf = (ca: Ca): Leaves =>
     makeLeaves({ issuer: ca.issuer, chainPem: chainOf(ca, now()), keys, limits, now });
 
   let ca = openCa(folder, now());
-  let contextFor = contextsOf(ca);
+  let leaves = leavesOf(ca);
   const queue = makeTurnQueue();
 
-  const answer = (host: string, sni: string | undefined, done: ContextReady): void => {
-    let context: SecureContext;
-    try {
-      context = contextFor(host, sni);
-    } catch (error) {
-      done(error as Error);
-      return;
-    }
-    done(null, context);
+  /** When its turn has come: `make` may throw. */
+  const inTurn = (make: () => SecureContext, done: ContextReady): void => {
+    const answer = (): void => {
+      let context: SecureContext;
+      try {
+        context = make();
+      } catch (error) {
+        done(error as Error);
+        return;
+      }
+      done(null, context);
+    };
+    if (!queue(answer)) done(new Refusal('serverbusy', { reason: 'too many TLS handshakes at once' }));
   };
 
   return {
-    secureContextFor: (host, sni) => contextFor(host, sni),
-    whenReady: (host, sni, done) => {
-      if (queue(() => answer(host, sni, done))) return;
-      done(new Refusal('serverbusy', { reason: 'too many TLS handshakes at once' }));
-    },
+    secureContextFor: (host, sni) => leaves.contextFor(host, sni),
+    whenReady: (host, sni, done) => inTurn(() => leaves.contextFor(host, sni), done),
+    whenReadyForAll: (names, done) => inTurn(() => leaves.contextForAll(names), done),
     get certificatePem() {
       return ca.certificatePem;
     },
@@ -119,7 +127,7 @@ export const openAuthority = (folder: string, options: AuthorityOptions = {}): A
     },
     reload: () => {
       ca = openCa(folder, now());
-      contextFor = contextsOf(ca);
+      leaves = leavesOf(ca);
     },
   };
 };

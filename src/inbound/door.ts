@@ -1,20 +1,33 @@
-/** The proxy port as a whole: listener, tunnels and front joined. */
+/** The proxy's ports as a whole: listeners, tunnels and front joined. */
 import type { AddressInfo, Socket } from 'node:net';
 import type { Authority } from './authority.ts';
 import { type FrontPorts, makeFront } from './front.ts';
+import { mayHandOver, takeOver } from './handover.ts';
 import { attachLink, isIdle } from './link.ts';
 import { type ListenerOptions, makeListener } from './listener.ts';
+import { makeSecureListener } from './secure-listener.ts';
 import { makeTunnels } from './tunnels.ts';
 
 export interface DoorPorts extends FrontPorts {
   readonly authority: Authority;
   readonly listen: Omit<ListenerOptions, 'isIdle'>;
-  /** A TLS handshake inside a tunnel has this long. */
+  /** Port of the second listener, which speaks TLS to the client (T-21). */
+  readonly tlsPort: number | undefined;
+  /** Names and addresses the certificate of that listener is for. */
+  ownNames(): readonly string[];
+  /** A TLS handshake has this long. */
   readonly handshakeMs: number;
 }
 
+/** Where the listeners are bound. */
+export interface Opened {
+  readonly plain: AddressInfo;
+  readonly tls: AddressInfo | undefined;
+}
+
 export interface Door {
-  open(): Promise<AddressInfo>;
+  /** Rejects when one of the addresses cannot be bound; then none stays bound. */
+  open(): Promise<Opened>;
   /** Accepts nothing new; resolves when the last connection has ended by itself. */
   close(): Promise<void>;
   /** Cuts every connection that is left. */
@@ -29,6 +42,9 @@ export const makeDoor = (ports: DoorPorts): Door => {
       connection: (socket: Socket) => attachLink(socket, undefined, false, undefined),
       connect: (request, socket, head) => tunnels.onConnect(request, socket, head),
       request: front.onRequest,
+      mayUpgrade: mayHandOver,
+      upgrade: (request, _socket, head) =>
+        front.onUpgrade(request, takeOver(request, head, ports.clock, ports.listen.idleMs, listener.feed)),
       malformed: front.onMalformed,
     },
   );
@@ -42,5 +58,33 @@ export const makeDoor = (ports: DoorPorts): Door => {
     handshakeMs: ports.handshakeMs,
     idleMs: ports.listen.idleMs,
   });
-  return { open: listener.listen, close: listener.close, destroy: listener.destroy };
+  const secure =
+    ports.tlsPort === undefined
+      ? undefined
+      : makeSecureListener({
+          host: ports.listen.host,
+          port: ports.tlsPort,
+          handshakeMs: ports.handshakeMs,
+          whenReady: (done) => ports.authority.whenReadyForAll(ports.ownNames(), done),
+          feed: listener.feed,
+          malformed: front.onMalformed,
+        });
+  return {
+    async open() {
+      const plain = await listener.listen();
+      try {
+        return { plain, tls: await secure?.listen() };
+      } catch (error) {
+        await listener.close();
+        throw error;
+      }
+    },
+    async close() {
+      await Promise.all([listener.close(), secure?.close()]);
+    },
+    destroy() {
+      listener.destroy();
+      secure?.destroy();
+    },
+  };
 };

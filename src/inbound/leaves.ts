@@ -37,7 +37,7 @@ interface KeptLeaf {
 
 interface KeptContext {
   readonly context: SecureContext;
-  /** Made for a CONNECT host and another SNI. */
+  /** Made for several names: a CONNECT host and another SNI, or all names of this proxy. */
   readonly pair: boolean;
   readonly renewAt: number;
 }
@@ -74,10 +74,17 @@ const namesFor = (host: string, sni: string | undefined): readonly LeafName[] =>
   return second === undefined || second.text === first.text ? [first] : [first, second];
 };
 
-const keyOf = (names: readonly LeafName[]): string => {
-  const [first, second] = names;
-  return second === undefined ? (first?.text ?? '') : `${first?.text} ${second.text}`;
+/** Those that a certificate can carry, each once. */
+const namesOf = (all: readonly string[]): readonly LeafName[] => {
+  const names = new Map<string, LeafName>();
+  for (const one of all) {
+    const name = leafName(one);
+    if (name !== undefined) names.set(name.text, name);
+  }
+  return [...names.values()];
 };
+
+const keyOf = (names: readonly LeafName[]): string => names.map(({ text }) => text).join(' ');
 
 const quickKey = (host: string, sni: string | undefined): string =>
   sni === undefined || sni === '' || sni === host ? host : `${host} ${sni}`;
@@ -111,8 +118,14 @@ export interface LeafOptions {
 /** Throws `Refusal` bad_uri for a host that is neither a name nor an address. */
 export type ContextFor = (host: string, sni: string | undefined) => SecureContext;
 
+export interface Leaves {
+  readonly contextFor: ContextFor;
+  /** One certificate for all of these names; what no certificate can carry is left out. */
+  contextForAll(names: readonly string[]): SecureContext;
+}
+
 /** At most one signature a host while its leaf is kept and young. */
-export const makeLeaves = ({ issuer, chainPem, keys, limits, now }: LeafOptions): ContextFor => {
+export const makeLeaves = ({ issuer, chainPem, keys, limits, now }: LeafOptions): Leaves => {
   const build = leafBuilder(issuer, keys.publicKey);
   const leaves = new LRUCache<string, KeptLeaf>({ max: limits.leaves });
   const contexts = new LRUCache<string, KeptContext>({ max: limits.contexts });
@@ -142,13 +155,17 @@ export const makeLeaves = ({ issuer, chainPem, keys, limits, now }: LeafOptions)
     return context;
   };
 
-  return (host, sni) => {
-    const at = now();
-    const asSent = quickKey(host, sni);
-    const quick = young(asSent, asSent !== host, at);
-    if (quick !== undefined) return quick;
-    const names = namesFor(host, sni);
+  const contextOf = (names: readonly LeafName[], at: number): SecureContext => {
     const key = keyOf(names);
     return young(key, names.length > 1, at) ?? make(key, names, at);
+  };
+
+  return {
+    contextFor(host, sni) {
+      const at = now();
+      const asSent = quickKey(host, sni);
+      return young(asSent, asSent !== host, at) ?? contextOf(namesFor(host, sni), at);
+    },
+    contextForAll: (names) => contextOf(namesOf(names), now()),
   };
 };

@@ -1,7 +1,7 @@
 /** CONNECT: answered without touching the target, then opened here: TLS is terminated, plain HTTP taken as it is. */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { type SecureContext, TLSSocket } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import { isControlHeader } from '../model/controls.ts';
 import { Refusal } from '../model/errors.ts';
 import { countOf, type HeaderList, lastValue } from '../model/headers.ts';
@@ -10,6 +10,7 @@ import { parseAuthority } from '../policy/route.ts';
 import type { ContextReady } from './authority.ts';
 import { WRONG_KEY } from './intake.ts';
 import { attachLink, delegateLink, type Link, linkOf } from './link.ts';
+import { giveUp, peekByte, TLS_RECORD, terminateTls } from './terminate.ts';
 
 export interface TunnelPorts {
   authenticate(value: string | undefined): { account: Account; suffix: NameSuffix } | undefined;
@@ -26,7 +27,6 @@ export interface TunnelPorts {
 }
 
 const ESTABLISHED = 'HTTP/1.1 200 Connection established\r\n\r\n';
-const TLS_RECORD = 0x16;
 
 export const makeTunnels = (ports: TunnelPorts) => {
   const onConnect = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
@@ -52,20 +52,16 @@ export const makeTunnels = (ports: TunnelPorts) => {
   /** The first byte decides: a TLS record or plain HTTP, as browsers send for `ws://` (T-10). */
   const sniff = (socket: Socket, tunnel: Tunnel): void => {
     socket.setTimeout(ports.idleMs, () => socket.destroy());
-    socket.once('end', giveUp);
-    socket.once('data', (first: Buffer) => {
-      socket.pause();
-      socket.removeListener('end', giveUp);
+    peekByte(socket, (byte) => {
       socket.setTimeout(0);
       socket.removeAllListeners('timeout');
-      socket.unshift(first);
-      if (first[0] === TLS_RECORD) {
+      if (byte === TLS_RECORD) {
         terminate(socket, tunnel);
         return;
       }
       attachLink(socket, tunnel, false, undefined);
       ports.feed(socket);
-      // Node's parser takes over without touching the pause above.
+      // Node's parser takes over without touching the pause of the peek.
       socket.resume();
     });
   };
@@ -80,38 +76,20 @@ export const makeTunnels = (ports: TunnelPorts) => {
   const handshake = (socket: Socket, tunnel: Tunnel, context: SecureContext): void => {
     // The raw socket has no requests of its own any more: only the inside counts (see `isIdle`).
     delegateLink(socket);
-    const secure: TLSSocket & { servername?: string | false } = new TLSSocket(socket, {
-      isServer: true,
-      secureContext: context,
-      ALPNProtocols: [...ports.alpn],
-      // Without a context the connection keeps its own leaf: the CONNECT host's, or where no certificate can carry the name.
-      SNICallback: (name, give) => {
-        if (name.toLowerCase() === tunnel.host) give(null);
-        else ports.whenReady(tunnel.host, name, (error, fitting) => (error ? give(null) : give(null, fitting)));
-      },
-    });
-    const deadline = setTimeout(() => secure.destroy(), ports.handshakeMs);
-    secure.on('error', giveUp);
-    secure.once('end', giveUp);
-    secure.once('close', () => {
-      clearTimeout(deadline);
-      socket.destroy();
-    });
-    secure.once('secure', () => {
-      clearTimeout(deadline);
-      secure.removeListener('end', giveUp);
-      const sni = secure.servername;
-      attachLink(secure, tunnel, true, sni && sni.toLowerCase() !== tunnel.host ? sni : undefined);
+    // Without a context the connection keeps its own leaf: the CONNECT host's, or where no certificate can carry the name.
+    const sni = (name: string, give: ContextReady): void => {
+      if (name.toLowerCase() === tunnel.host) give(null);
+      else ports.whenReady(tunnel.host, name, (error, fitting) => (error ? give(null) : give(null, fitting)));
+    };
+    terminateTls(socket, { context, alpn: ports.alpn, sni, deadlineMs: ports.handshakeMs }, (secure) => {
+      const name = secure.servername;
+      attachLink(secure, tunnel, true, name && name.toLowerCase() !== tunnel.host ? name : undefined);
       ports.feed(secure);
     });
   };
 
   return { onConnect };
 };
-
-function giveUp(this: Socket): void {
-  this.destroy();
-}
 
 /** Whatever happens to this socket from here on, it is destroyed, never thrown about. */
 const ownErrors = (socket: Socket): void => {
