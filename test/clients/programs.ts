@@ -34,6 +34,7 @@ export const PROGRAMS = {
   headlessProxy: { name: 'headless proxy’s pattern', probe: ['node', '--version'], from: 'Node' },
   chromium: { name: 'Chromium under Playwright', probe: ['chromium', '--version'], from: 'chromium' },
   browserPlugins: { name: 'browser plugins’ pattern', probe: ['chromium', '--version'], from: 'chromium' },
+  nodeHttp: { name: 'Node http and https', probe: ['node', '--version'], from: 'Node' },
   got: node('got'),
   undici: node('undici'),
   axios: node('axios'),
