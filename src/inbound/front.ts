@@ -8,7 +8,9 @@ import type { Exchange } from '../pipeline/exchange.ts';
 import type { Endpoints } from '../pipeline/ports.ts';
 import { makeStop } from '../pipeline/stop.ts';
 import type { Forwarded } from '../policy/forward.ts';
+import { handshakeHeaders, namesWebSocket } from '../policy/upgrade.ts';
 import { clientBody } from './client-body.ts';
+import type { Handover } from './handover.ts';
 import { checkFraming, type Entrance, endToEnd, identify, locate, makeJob } from './intake.ts';
 import { type Link, linger, linkOf } from './link.ts';
 import { makeReply } from './reply.ts';
@@ -31,18 +33,29 @@ export const makeFront = (ports: FrontPorts) => {
     const link = linkOf(request.socket);
     // A pipelined request behind a malformed one: its connection is already on its way out.
     if (link.closing) return;
-    void handle(request, response, link);
+    void handle(request, response, link, undefined);
+  };
+
+  /** A request whose connection may leave HTTP (T-18); answered otherwise, the connection goes on. */
+  const onUpgrade = (request: IncomingMessage, handover: Handover): void => {
+    void handle(request, handover.response, linkOf(request.socket), handover);
   };
 
   /** Never rejects. */
-  const handle = async (request: IncomingMessage, response: ServerResponse, link: Link): Promise<void> => {
+  const handle = async (
+    request: IncomingMessage,
+    response: ServerResponse,
+    link: Link,
+    handover: Handover | undefined,
+  ): Promise<void> => {
     const stop = makeStop();
     link.running.add(stop);
     const closing = (): boolean => {
       link.closing ||= ports.draining() || hasUnreadBody(request);
       return link.closing;
     };
-    const reply = makeReply(response, ports.clock, closing);
+    const plain = makeReply(response, ports.clock, closing);
+    const reply = handover ? { ...plain, upgrade: handover.upgrade } : plain;
     const arrival: Arrival = { id: nextId(), request, link, reply, stop, place: undefined, known: undefined };
     link.last = arrival;
     try {
@@ -54,6 +67,7 @@ export const makeFront = (ports: FrontPorts) => {
     if (link.running.size > 0) return;
     if (link.closing) linger(request.socket);
     else if (ports.draining()) closeOnceSent(request, response);
+    else handover?.giveBack();
   };
 
   /** In the order of H-07. */
@@ -69,6 +83,7 @@ export const makeFront = (ports: FrontPorts) => {
     const known = identify(rawHeaders, link, place, entrance);
     arrival.known = known;
     if (place.kind === 'nowhere') throw new Refusal('bad_uri', { reason: place.reason });
+    const webSocket = forwarded.upgrade !== undefined && namesWebSocket(forwarded.upgrade);
     // Field by field: spreading objects here costs more than everything else in this function.
     const job = makeJob(
       {
@@ -78,16 +93,17 @@ export const makeFront = (ports: FrontPorts) => {
         target: place.target,
         path: place.path,
         headers: rawHeaders,
-        forwarded: forwarded.headers,
+        forwarded: webSocket ? handshakeHeaders(rawHeaders, forwarded.headers) : forwarded.headers,
         framed: forwarded.chunked || forwarded.contentLength !== undefined,
+        webSocket,
         tunnel: link.tunnel,
         servername: link.servername,
       },
       entrance,
       arrival.id,
     );
-    // WebSocket upgrades are refused rather than left hanging; any other protocol is simply not taken up (T-18).
-    if (forwarded.upgrade?.toLowerCase().includes('websocket')) throw new Refusal('no_upgrade');
+    // Refused rather than left hanging where the connection cannot be switched; any other protocol is simply not taken up.
+    if (webSocket && (!arrival.reply.upgrade || request.method !== 'GET')) throw new Refusal('no_upgrade');
     return ports.exchange(job, bodyOf(request, response, forwarded, job, entrance), arrival.reply, stop);
   };
 
@@ -119,7 +135,7 @@ export const makeFront = (ports: FrontPorts) => {
     return makeRequestBody(clientBody(request, onStart), chunked ? undefined : contentLength, limits, ports.clock);
   };
 
-  return { onRequest, onMalformed: turnAway.malformed, refuseConnect: turnAway.connect };
+  return { onRequest, onUpgrade, onMalformed: turnAway.malformed, refuseConnect: turnAway.connect };
 };
 
 /** The head went out before the shutdown began and promised to go on: the connection closes after the body (T-20). */

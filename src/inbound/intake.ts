@@ -104,6 +104,7 @@ export interface Asked {
   /** End-to-end headers. */
   readonly forwarded: HeaderList;
   readonly framed: boolean;
+  readonly webSocket: boolean;
   readonly tunnel: Tunnel | undefined;
   readonly servername: string | undefined;
 }
@@ -129,6 +130,7 @@ export const makeJob = (asked: Asked, entrance: Entrance, id: string): Job => {
     path: asked.path,
     headers: target === asked.target ? asked.forwarded : withHost(asked.forwarded, target.authority),
     framed: asked.framed,
+    webSocket: asked.webSocket,
     controls: perTunnel === undefined ? controls : { ...controls, session: undefined },
     sessionName: perTunnel ?? suffix.sessionName,
     servername: asked.servername,

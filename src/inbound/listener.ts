@@ -1,5 +1,5 @@
 /** The listening server: http-mitm-proxy's hooks on a `node:http` server whose limits are ours. Home of http-mitm-proxy. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Proxy as Interceptor } from 'http-mitm-proxy';
@@ -8,6 +8,9 @@ export interface Hooks {
   connection(socket: Socket): void;
   connect(request: IncomingMessage, socket: Socket, head: Buffer): void;
   request(request: IncomingMessage, response: ServerResponse): void;
+  /** Whether a request that asks for another protocol is given to `upgrade`, its connection with it; else it is an ordinary one. */
+  mayUpgrade(request: IncomingMessage): boolean;
+  upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void;
   /** Bytes that are no request. `code` is Node's parser code. */
   malformed(socket: Socket, code: string): void;
 }
@@ -57,12 +60,33 @@ class Front extends Interceptor {
   }
 }
 
+/**
+ * Asks for each request whether Node is to give its connection up for another protocol: with an `upgrade` listener Node does so
+ * for any protocol, even for a request whose body is still to come, which nobody could read then.
+ */
+const upgradable = (mayUpgrade: Hooks['mayUpgrade']): typeof IncomingMessage =>
+  class extends IncomingMessage {
+    private asks = false;
+    private verdict: boolean | undefined = undefined;
+
+    get upgrade(): boolean {
+      if (!this.asks) return false;
+      this.verdict ??= this.method === 'CONNECT' || mayUpgrade(this);
+      return this.verdict;
+    }
+
+    set upgrade(asks: boolean | null) {
+      if (asks) this.asks = true;
+    }
+  };
+
 export const makeListener = (options: ListenerOptions, hooks: Hooks): Listener => {
   const open = new Set<Socket>();
   const server = createServer({
     maxHeaderSize: options.maxHeaderBytes,
     // Explicitly strict, so that a flag or NODE_OPTIONS of the operator cannot loosen it (robustness A03).
     insecureHTTPParser: false,
+    IncomingMessage: upgradable(hooks.mayUpgrade),
     requireHostHeader: false,
     // A held request may keep its body unread for as long as pacing asks (P-10); stalls are timed where the body is read.
     requestTimeout: 0,
@@ -90,7 +114,9 @@ export const makeListener = (options: ListenerOptions, hooks: Hooks): Listener =
     track(socket);
     hooks.connection(socket);
   });
-  // No `upgrade` listener: Node then hands such a request over like any other, authentication and all.
+  server.on('upgrade', (incoming: IncomingMessage, socket: Duplex, head: Buffer) =>
+    hooks.upgrade(incoming, socket as Socket, head),
+  );
   // T-17: `100 Continue` is written when the body is first wanted, so the answer may come before any upload.
   server.on('checkContinue', (incoming: IncomingMessage, response: ServerResponse) =>
     hooks.request(incoming, response),

@@ -83,6 +83,8 @@ export interface Job {
   readonly headers: HeaderList;
   /** The headers hold the client's own framing line, in its place (F-04). */
   readonly framed: boolean;
+  /** A body-less GET that asks for a WebSocket: its answer may be a 101 (T-18). */
+  readonly webSocket: boolean;
   readonly controls: Controls;
   readonly sessionName: string | undefined;
   /** Name for TLS with the target when the client's SNI differs from the host. */

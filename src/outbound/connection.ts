@@ -66,6 +66,17 @@ export class Connection {
     this.shelter.give(this);
   }
 
+  /** Its protocol changed: the socket goes to an owner of its own, and only its end is still noticed here. */
+  handOut(): Socket {
+    const { socket, parser } = this;
+    this.tenant = undefined;
+    this.deadline.close();
+    socket.off('data', this.data).off('end', this.ended).off('drain', this.drain);
+    socket.pause();
+    if (parser.rest.length > 0) socket.unshift(parser.rest);
+    return socket;
+  }
+
   destroy(): void {
     this.deadline.close();
     this.shelter.forget(this);

@@ -1,13 +1,16 @@
 /** One request on one connection until the head of its response. */
 import { Fault, type Sent } from '../model/errors.ts';
+import { lastValue } from '../model/headers.ts';
 import type { AttemptOptions, InboundResponse, OutboundRequest, Stop } from '../pipeline/ports.ts';
+import { namesWebSocket } from '../policy/upgrade.ts';
 import type { Connection } from './connection.ts';
 import type { Ticks } from './deadline.ts';
 import { ClosedEarly, isWriteError, proxyAnswerFault, targetFault } from './faults.ts';
-import type { ResponseHead } from './head.ts';
+import { malformed, type ResponseHead } from './head.ts';
 import { ResponseBody } from './response-body.ts';
 import type { Route } from './route.ts';
 import { asError, type Tenant } from './tenant.ts';
+import { upgradedResponse } from './upgraded.ts';
 import { Upload, type UploadOwner } from './upload.ts';
 
 /** Who finds a fresh connection for an exchange whose pooled one was dead. */
@@ -35,6 +38,12 @@ export interface ExchangeParts {
 /** Sending it twice changes nothing, and there is no body to send again. */
 export const isRepeatable = ({ method, body }: OutboundRequest): boolean =>
   body === undefined && REPEATABLE.has(method);
+
+/** What makes a readable head no answer: a proxy that speaks for itself, or a switch to something nobody asked for. */
+const faultIn = ({ status, headers }: ResponseHead, route: Route): Fault | undefined => {
+  if (status === 101 && !namesWebSocket(lastValue(headers, 'upgrade'))) return malformed('upgrade');
+  return route.forwarded ? proxyAnswerFault('request', status, headers) : undefined;
+};
 
 export class Exchange implements Tenant, UploadOwner {
   readonly parts: ExchangeParts;
@@ -65,7 +74,7 @@ export class Exchange implements Tenant, UploadOwner {
     this.connection = connection;
     this.reused = reused;
     connection.tenant = this;
-    connection.parser.begin(request.method);
+    connection.parser.begin(request.method, request.webSocket);
     connection.deadline.until(this.startedAt + options.headMs);
     stop.listen(connection.stopped);
     if (this.over) return;
@@ -132,7 +141,7 @@ export class Exchange implements Tenant, UploadOwner {
 
   private answered(connection: Connection, head: ResponseHead): void {
     const { route, options, stop, ticks } = this.parts;
-    const fault = route.forwarded ? proxyAnswerFault('request', head.status, head.headers) : undefined;
+    const fault = faultIn(head, route);
     if (fault) {
       this.fail(fault);
       return;
@@ -141,6 +150,11 @@ export class Exchange implements Tenant, UploadOwner {
     this.connection = undefined;
     connection.deadline.lift();
     stop.listen(undefined);
+    const requestMs = ticks() - (this.sentAt ?? this.startedAt);
+    if (head.status === 101) {
+      this.resolve(upgradedResponse(connection, head, requestMs));
+      return;
+    }
     const sent = this.upload === undefined || this.upload.done;
     const body = new ResponseBody(connection, options.chunkMs, sent);
     connection.tenant = body;
@@ -151,7 +165,7 @@ export class Exchange implements Tenant, UploadOwner {
       headers: head.headers,
       length: head.length,
       body,
-      requestMs: ticks() - (this.sentAt ?? this.startedAt),
+      requestMs,
       exit: options.upstream.label ?? connection.exit,
       reused: this.reused,
     });

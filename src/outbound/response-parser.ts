@@ -21,6 +21,7 @@ export class ResponseParser {
   private readonly maxHeadBytes: number;
   private readonly chunked = new ChunkedDecoder();
   private method = '';
+  private webSocket = false;
   private interims = 0;
   private left = 0;
   private held: Buffer = EMPTY;
@@ -30,9 +31,10 @@ export class ResponseParser {
     this.maxHeadBytes = maxHeadBytes;
   }
 
-  /** Makes it ready for the response to a request with this method. */
-  begin(method: string): void {
+  /** Makes it ready for the response to a request with this method; a 101 is one only where a WebSocket was asked for. */
+  begin(method: string, webSocket = false): void {
     this.method = method;
+    this.webSocket = webSocket;
     this.head = undefined;
     this.rest = EMPTY;
     this.done = this.surplus = this.started = false;
@@ -99,7 +101,7 @@ export class ResponseParser {
     this.held = EMPTY;
     this.heldLength = 0;
     const rest = end + 4 === all.length ? EMPTY : all.subarray(end + 4);
-    if (head.status < 200) {
+    if (head.status < 200 && !(head.status === 101 && this.webSocket)) {
       if (head.status === 101 || ++this.interims > MAX_INTERIM) throw malformed('interim responses');
       return rest;
     }

@@ -12,7 +12,7 @@ export interface Route {
   readonly target: Target;
   readonly servername: string | undefined;
   readonly insecureTarget: boolean;
-  /** Plain http through an http(s) upstream: absolute form instead of a tunnel. */
+  /** Plain http through an http(s) upstream: absolute form instead of a tunnel. Never a WebSocket: proxies drop `Upgrade`. */
   readonly forwarded: boolean;
   /** `Basic ...` for an http(s) upstream. */
   readonly authorization: string | undefined;
@@ -78,9 +78,9 @@ export const routeOf = (request: OutboundRequest, options: AttemptOptions): Rout
     target: request.target,
     servername: request.servername,
     insecureTarget: request.insecureTarget,
-    forwarded: proxied && request.target.scheme === 'http',
+    forwarded: proxied && request.target.scheme === 'http' && !request.webSocket,
     authorization,
-    key: upstream.rotating && session === undefined ? undefined : keyOf(request, options),
+    key: request.webSocket || (upstream.rotating && session === undefined) ? undefined : keyOf(request, options),
   };
 };
 

@@ -65,7 +65,8 @@ interface Judged extends Judgement {
 
 /** By the head, and by the start of the body where the head leaves it open. */
 const judge = (house: House, job: Job, response: InboundResponse, stop: Stop): Soon<Judged> => {
-  if (job.controls.noBancheck) return { ban: undefined, suspect: undefined, response };
+  // A 101 is the handshake done: there is no page to judge.
+  if (job.controls.noBancheck || response.upgraded) return { ban: undefined, suspect: undefined, response };
   const found = house.rules().bans.judge(job, response);
   if (!isOpen(found)) return { ban: found.ban, suspect: found.suspect, response };
   const conclude = ({ start, body }: Peeked): Judged => ({ ...found.judge(start), response: { ...response, body } });
@@ -124,6 +125,7 @@ const dress = (
   const dressed = dressUserAgent(withCookies(job.headers, job, jar, house.clock.now()), controls, agent, {
     method: job.method,
     secure: job.target.scheme === 'https',
+    webSocket: job.webSocket,
   });
   run.agent = dressed.agent;
   return {
@@ -132,6 +134,7 @@ const dress = (
     path: job.path,
     headers: dressed.headers,
     framed: job.framed || dressed.framed,
+    webSocket: job.webSocket,
     body: body?.open(),
     servername: job.servername,
     insecureTarget: website.insecureTarget,

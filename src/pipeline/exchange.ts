@@ -1,12 +1,12 @@
 /** The life of one request, top to bottom: enter, [attempt, judge, next]*, answer, receipt. */
 import { type Condition, Fault, Gone, Refusal, wireError } from '../model/errors.ts';
 import type { Job } from '../model/job.ts';
-import { answerHeaders } from '../policy/forward.ts';
 import { OVERLOAD_RETRY_MS } from '../policy/pacing.ts';
 import { refusalAnswer } from '../policy/refuse.ts';
 import { type Failure, lastWordOf, nextStep, type Situation } from '../policy/retry.ts';
 import { attemptOnce } from './attempt.ts';
 import type { RequestBody } from './body.ts';
+import { deliver } from './deliver.ts';
 import type { House, WebsiteSettings } from './house.ts';
 import type { Ask, InboundResponse, Reply, Stop, Turn } from './ports.ts';
 import { debugHeaders, type Finish, marksOf, newRun, type Run, receiptOf, refused } from './run.ts';
@@ -141,38 +141,6 @@ const lastRefusal = async (
   if (condition === 'serverbusy') return new Refusal(condition, { retryAfterMs: OVERLOAD_RETRY_MS, reason });
   const retryAfterMs = heldMs > 0 && turn.ticket.session ? heldMs : await house.gate.outlook(turn.ticket);
   return new Refusal(condition, { retryAfterMs, reason });
-};
-
-/** Streams the target's response with our headers added: the point of no return. */
-const deliver = async (
-  house: House,
-  run: Run,
-  response: InboundResponse,
-  reply: Reply,
-  stop: Stop,
-): Promise<Finish> => {
-  const { maxResponseBytes, softLimitMs } = house.rules();
-  if (response.length !== undefined && response.length > maxResponseBytes) {
-    throw new Refusal('data_error', { reason: `body of ${response.length} bytes announced` });
-  }
-  const headers = answerHeaders(response.headers, response.status !== 204 && response.length !== undefined);
-  const marks = marksOf(run, house.version, softLimitMs);
-  headers.push('X-Crawlera-Version', marks.version, 'X-Crawlera-Slave', response.exit);
-  if (marks.session !== undefined) headers.push('X-Crawlera-Session', marks.session);
-  if (marks.nextRequestInMs !== undefined) {
-    headers.push('X-Crawlera-Next-Request-In', String(Math.ceil(marks.nextRequestInMs / 1000)));
-  }
-  headers.push(...debugHeaders(run));
-  const head = { status: response.status, reason: response.reason, headers };
-  const delivery = await reply.stream(head, response.body, stop, maxResponseBytes);
-  const { failure } = delivery;
-  if (!failure) return { outcome: 'ok', status: response.status, delivery, reason: undefined };
-  return {
-    outcome: failure instanceof Gone ? 'gone' : 'cut',
-    status: response.status,
-    delivery,
-    reason: failure.message,
-  };
 };
 
 /** Answers an error, whatever it is: a refusal as itself, anything unknown as a bug of ours. */

@@ -1,4 +1,5 @@
 /** Everything the pipeline needs from outside, as types. Implementations live in store, outbound, inbound and observe. */
+import type { Duplex } from 'node:stream';
 import type { CookieChange, JarKey, Shelf } from '../model/cookies.ts';
 import type { Condition, Fault } from '../model/errors.ts';
 import type { HeaderList } from '../model/headers.ts';
@@ -171,6 +172,8 @@ export interface OutboundRequest {
   readonly headers: HeaderList;
   /** The headers hold the framing line of `body` already (F-04). */
   readonly framed: boolean;
+  /** A 101 may answer it; then it goes through a tunnel of its own, which no proxy on the way reads (T-18). */
+  readonly webSocket: boolean;
   readonly body: OutboundBody | undefined;
   readonly servername: string | undefined;
   /** Certificate of the target is not verified (C-07). */
@@ -203,6 +206,11 @@ export interface InboundResponse {
   readonly exit: string;
   /** True when the request went over a pooled connection. */
   readonly reused: boolean;
+  /**
+   * With a 101: the connection itself, paused, bytes behind the head first. Whoever takes it owns it; until then
+   * aborting `body` closes it.
+   */
+  readonly upgraded?: Duplex;
 }
 
 export interface Transport {
@@ -228,6 +236,11 @@ export interface Reply {
   stream(head: ReplyHead, body: BodySource, stop: Stop, maxBytes: number): Promise<Delivery>;
   /** A whole answer of ours. */
   send(head: ReplyHead, body: string): void;
+  /**
+   * Writes a 101 and joins the client with `target`, which it closes in the end; resolves when both have gone. Only where a
+   * `webSocket` job was made. Counted are the bytes to the client.
+   */
+  upgrade?(head: ReplyHead, target: Duplex, stop: Stop): Promise<Delivery>;
 }
 
 /** What reached the client of a streamed body. */

@@ -8,6 +8,8 @@ export interface Page {
   readonly method: string;
   /** Reached over TLS: client hints and fetch metadata are sent only there. */
   readonly secure: boolean;
+  /** Not a page at all but a WebSocket's handshake. */
+  readonly webSocket?: boolean;
 }
 
 /** Headers by which a client tells its own browser; `Sec-CH-UA*` besides. */
@@ -19,7 +21,7 @@ const TELLING: ReadonlySet<string> = new Set([
   'user-agent',
 ]);
 
-const tells = (lowerName: string): boolean => TELLING.has(lowerName) || lowerName.startsWith('sec-ch-ua');
+export const tells = (lowerName: string): boolean => TELLING.has(lowerName) || lowerName.startsWith('sec-ch-ua');
 
 /** Header lines being put at their places. */
 interface Sheet {

@@ -2,6 +2,7 @@
 import { type Agent, type AgentList, type Browser, readUserAgent } from '../model/agents.ts';
 import type { Controls } from '../model/controls.ts';
 import type { HeaderList } from '../model/headers.ts';
+import { dressHandshake } from './dress-handshake.ts';
 import { dressPage, type Page } from './dress-page.ts';
 
 export type Choice = Pick<Controls, 'ua' | 'profile' | 'profilePass'>;
@@ -90,5 +91,8 @@ export const dressUserAgent = (
   if (choice.profile === undefined)
     return { headers: replaceAgent(headers, userAgent), agent: userAgent, framed: false };
   const browser = browserFor(headers, agent, choice.profilePass);
-  return { ...dressPage(headers, browser, choice.profilePass, page), agent: browser.userAgent };
+  const dressed = page.webSocket
+    ? dressHandshake(headers, browser, choice.profilePass)
+    : dressPage(headers, browser, choice.profilePass, page);
+  return { ...dressed, agent: browser.userAgent };
 };

@@ -135,6 +135,8 @@ describe('deadlines of the listener', () => {
         connection: (socket) => attachLink(socket, undefined, false, undefined),
         connect: (_request, socket) => socket.destroy(),
         request: (_request, response) => response.end('ok'),
+        mayUpgrade: () => false,
+        upgrade: (_request, socket) => socket.destroy(),
         malformed: (socket) => socket.destroy(),
         ...hooks,
       },

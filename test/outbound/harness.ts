@@ -53,6 +53,7 @@ export const requestTo = (target: Target, more: Partial<OutboundRequest> = {}): 
   path: '/',
   headers: ['Host', target.authority],
   framed: false,
+  webSocket: false,
   body: undefined,
   servername: undefined,
   insecureTarget: false,

@@ -65,6 +65,7 @@ export const jobOf = (headers: readonly string[] = [], over: Partial<Job> = {}):
   path: '/',
   headers: ['Host', 'shop.localhost'],
   framed: false,
+  webSocket: false,
   controls: readControls({ request: headers, connect: undefined, defaults: [] }, 'enterprise', LIMITS),
   sessionName: undefined,
   servername: undefined,

@@ -64,6 +64,8 @@ describe('tunnels', () => {
         connection: (socket) => attachLink(socket, undefined, false, undefined),
         connect: (request, socket, head) => tunnels.onConnect(request, socket, head),
         request: (_request, response) => response.end(),
+        mayUpgrade: () => false,
+        upgrade: (_request, socket) => socket.destroy(),
         malformed: (socket) => socket.destroy(),
       },
     );

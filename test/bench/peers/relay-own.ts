@@ -54,6 +54,7 @@ serveRelay((request, response, { scheme, host, port, path, headers }) => {
     path,
     headers,
     framed: false,
+    webSocket: false,
     body: undefined,
     servername: undefined,
     insecureTarget: false,
