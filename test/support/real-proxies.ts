@@ -1,4 +1,4 @@
-/** Starts tinyproxy, squid and dante where they are installed, as upstreams that nobody of this project wrote. */
+/** Starts tinyproxy, squid, dante and privoxy where they are installed: proxies that nobody of this project wrote. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
@@ -19,6 +19,8 @@ export interface RealProxyOptions {
   readonly password?: string;
   /** Squid's TLS port speaks with it. */
   readonly certificate?: TestCertificate;
+  /** The whole configuration, in place of the one below. */
+  readonly text?: (folder: string, port: number) => string;
 }
 
 interface Setup {
@@ -93,10 +95,13 @@ const dantedConfig: Setup['config'] = (folder, port) =>
     '',
   ].join('\n');
 
+const privoxyConfig: Setup['config'] = (_folder, port) => `listen-address 127.0.0.1:${port}\n`;
+
 const SETUPS = {
   tinyproxy: { binary: '/usr/bin/tinyproxy', args: (config) => ['-d', '-c', config], config: tinyproxyConfig },
   squid: { binary: '/usr/sbin/squid', args: (config) => ['-N', '-f', config], config: squidConfig },
   danted: { binary: '/usr/sbin/danted', args: (config) => ['-f', config], config: dantedConfig, forks: true },
+  privoxy: { binary: '/usr/sbin/privoxy', args: (config) => ['--no-daemon', config], config: privoxyConfig },
 } as const satisfies Record<string, Setup>;
 
 export type RealProxyName = keyof typeof SETUPS;
@@ -134,7 +139,7 @@ export const startRealProxy = async (name: RealProxyName, options: RealProxyOpti
   const port = await freePort();
   const tlsPort = await freePort();
   const file = join(folder, `${name}.conf`);
-  writeFileSync(file, config(folder, port, tlsPort, options));
+  writeFileSync(file, options.text?.(folder, port) ?? config(folder, port, tlsPort, options));
   const child = spawn(binary, args(file), { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   let said = '';
   child.stdout?.on('data', (text) => {
