@@ -1,0 +1,3 @@
+module crawlgate.example/clients
+
+go 1.19
