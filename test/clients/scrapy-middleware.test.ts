@@ -93,7 +93,7 @@ const withRepeats = ([ban, busy, none, seats, , ...others]: Column): Column => [
   busy,
   none,
   seats,
-  'backoff 180, 10 repeats',
+  'backoff 60, 2 repeats',
   ...others,
 ];
 const notBlind = (column: Column): Column => [...column.slice(0, 6), 'ban, Retry-After'] as unknown as Column;
@@ -138,7 +138,13 @@ const reactions = async (dialect: string) => {
   await takeSeat(town);
   // From now on everybody else is over the hard limit there.
   await get(town.proxy, `http://busy.localhost:${town.site.http.port}/fine`);
-  const plans: Plan[] = GENERATIONS.map((generation) => ({ generation, requests: rowsFor(town, generation) }));
+  // All of them with a wrong key ten times over would be slowed down as somebody who guesses.
+  const settings = { PACED_MAX_REPEATS: 2 };
+  const plans: Plan[] = GENERATIONS.map((generation) => ({
+    generation,
+    settings,
+    requests: rowsFor(town, generation),
+  }));
   const all = await react(town, plans);
   return { town, all };
 };
@@ -219,6 +225,16 @@ describeClient('scrapyMiddleware', () => {
         'nothing',
       ]);
     }
+  });
+
+  it('E-06 U-04 a wrong key in the spm dialect is tried ten times more, and in the crawlera dialect not once', async () => {
+    const reactionsIn = async (dialect: string): Promise<string[]> => {
+      const town = await startTown({ yaml: YAML(dialect) });
+      const requests = [{ row: 'wrong key', url: `${town.site.httpUrl}/`, key: 'wrong' }];
+      return (await react(town, [{ generation: '2.4.1', requests }])).of('2.4.1').map(inWords);
+    };
+    expect(await reactionsIn('spm')).toEqual(['backoff 180, 10 repeats']);
+    expect(await reactionsIn('crawlera')).toEqual(['nothing']);
   });
 
   it('H-01 H-18 H-26 F-01 what it adds is noted by crawlgate and never seen by the site', async () => {

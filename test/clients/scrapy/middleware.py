@@ -43,6 +43,7 @@ class PacedByAnswers:
         self.max_bans = settings.getint("PACED_MAX_BANS", 400)
         self.step = settings.getfloat("PACED_STEP", 15)
         self.cap = settings.getfloat("PACED_CAP", 180)
+        self.max_repeats = settings.getint("PACED_MAX_REPEATS", 10)
         self.jitter = settings.getbool("PACED_JITTER", True)
         self.lost_delay = settings.getfloat("PACED_LOST_DELAY", 90)
         self.bans = {}
@@ -111,7 +112,7 @@ class PacedByAnswers:
     def repeat(self, request, slot):
         times = request.meta.get("paced_repeats", 0) + 1
         self.back_off(slot)
-        if times > 10:
+        if times > self.max_repeats:
             return None
         self.crawler.stats.inc_value("paced/repeats")
         again = request.copy()
