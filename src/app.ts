@@ -160,6 +160,7 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
     },
     tlsPort: first.listen.tlsPort,
     ownNames: () => current.ownNames,
+    http2: () => current.settings.listen.http2,
     handshakeMs: HANDSHAKE_MS,
   });
   await store.opened;

@@ -1,5 +1,5 @@
 /** A client's request body as a push source. */
-import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
 import { Gone } from '../model/errors.ts';
 import type { BodySource } from '../pipeline/ports.ts';
 
@@ -7,7 +7,7 @@ import type { BodySource } from '../pipeline/ports.ts';
  * Nothing is read before `start`, so a body that nobody wants yet stays with the client. `onStart` runs at that moment:
  * it is when `100 Continue` is due (T-17).
  */
-export const clientBody = (request: IncomingMessage, onStart: (() => void) | undefined): BodySource => ({
+export const clientBody = (request: Readable, onStart: (() => void) | undefined): BodySource => ({
   start(sink) {
     onStart?.();
     request.on('data', (chunk: Buffer) => {

@@ -2,6 +2,7 @@
 import type { AddressInfo, Socket } from 'node:net';
 import type { Authority } from './authority.ts';
 import { type FrontPorts, makeFront } from './front.ts';
+import { makeH2 } from './h2.ts';
 import { mayHandOver, takeOver } from './handover.ts';
 import { attachLink, isIdle } from './link.ts';
 import { type ListenerOptions, makeListener } from './listener.ts';
@@ -15,6 +16,8 @@ export interface DoorPorts extends FrontPorts {
   readonly tlsPort: number | undefined;
   /** Names and addresses the certificate of that listener is for. */
   ownNames(): readonly string[];
+  /** Whether tunnels offer HTTP/2 (T-08). */
+  http2(): boolean;
   /** A TLS handshake has this long. */
   readonly handshakeMs: number;
 }
@@ -34,6 +37,10 @@ export interface Door {
   destroy(): void;
 }
 
+/** T-08: plugins compare header names by case, which HTTP/2 would lower. */
+const HTTP1_ONLY = ['http/1.1'];
+const BOTH = ['h2', 'http/1.1'];
+
 export const makeDoor = (ports: DoorPorts): Door => {
   const front = makeFront(ports);
   const listener = makeListener(
@@ -48,13 +55,20 @@ export const makeDoor = (ports: DoorPorts): Door => {
       malformed: front.onMalformed,
     },
   );
+  const h2 = makeH2({
+    clock: ports.clock,
+    maxHeaderBytes: ports.listen.maxHeaderBytes,
+    idleMs: ports.listen.idleMs,
+    draining: ports.draining,
+    answer: front.onStream,
+  });
   const tunnels = makeTunnels({
     authenticate: (value) => ports.entrance().authenticate(value),
     whenReady: ports.authority.whenReady,
     feed: listener.feed,
     refuse: front.refuseConnect,
-    // T-08: plugins compare header names by case, which HTTP/2 would lower.
-    alpn: ['http/1.1'],
+    feedH2: h2.serve,
+    alpn: () => (ports.http2() ? BOTH : HTTP1_ONLY),
     handshakeMs: ports.handshakeMs,
     idleMs: ports.listen.idleMs,
   });
@@ -80,6 +94,7 @@ export const makeDoor = (ports: DoorPorts): Door => {
       }
     },
     async close() {
+      h2.close();
       await Promise.all([listener.close(), secure?.close()]);
     },
     destroy() {

@@ -10,17 +10,23 @@ import { makeStop } from '../pipeline/stop.ts';
 import type { Forwarded } from '../policy/forward.ts';
 import { handshakeHeaders, namesWebSocket } from '../policy/upgrade.ts';
 import { clientBody } from './client-body.ts';
+import type { Streamed } from './h2.ts';
 import type { Handover } from './handover.ts';
 import { checkFraming, type Entrance, endToEnd, identify, locate, makeJob } from './intake.ts';
 import { type Link, linger, linkOf } from './link.ts';
 import { makeReply } from './reply.ts';
-import { type Arrival, makeTurnAway, nextId, receiptOf, type TurnAwayPorts } from './turn-away.ts';
+import { type Arrival, type ClientRequest, makeTurnAway, nextId, receiptOf, type TurnAwayPorts } from './turn-away.ts';
 
 export interface FrontPorts extends TurnAwayPorts {
   readonly exchange: Exchange;
   readonly endpoints: Endpoints;
   /** The process is shutting down: answers close their connections. */
   draining(): boolean;
+}
+
+/** Where `100 Continue` is written. */
+interface Continuing {
+  writeContinue(): void;
 }
 
 /** Bodies up to this size are read to their end after an early answer, so that the connection can go on. */
@@ -70,8 +76,20 @@ export const makeFront = (ports: FrontPorts) => {
     else handover?.giveBack();
   };
 
+  /** A request of an HTTP/2 stream (T-08): its connection is not its own and outlives it. Never rejects. */
+  const onStream = async (streamed: Streamed): Promise<void> => {
+    const { request, link, reply, stop, flaw } = streamed;
+    const arrival: Arrival = { id: nextId(), request, link, reply, stop, place: undefined, known: undefined };
+    try {
+      if (flaw) throw flaw;
+      await serve(arrival, streamed);
+    } catch (error) {
+      await turnAway.request(arrival, error);
+    }
+  };
+
   /** In the order of H-07. */
-  const serve = (arrival: Arrival, response: ServerResponse): Promise<void> | undefined => {
+  const serve = (arrival: Arrival, response: Continuing): Promise<void> | undefined => {
     const { request, link, stop } = arrival;
     const { rawHeaders } = request;
     const entrance = ports.entrance();
@@ -121,8 +139,8 @@ export const makeFront = (ports: FrontPorts) => {
   };
 
   const bodyOf = (
-    request: IncomingMessage,
-    response: ServerResponse,
+    request: ClientRequest,
+    response: Continuing,
     forwarded: Forwarded,
     job: Job,
     entrance: Entrance,
@@ -135,7 +153,7 @@ export const makeFront = (ports: FrontPorts) => {
     return makeRequestBody(clientBody(request, onStart), chunked ? undefined : contentLength, limits, ports.clock);
   };
 
-  return { onRequest, onUpgrade, onMalformed: turnAway.malformed, refuseConnect: turnAway.connect };
+  return { onRequest, onUpgrade, onStream, onMalformed: turnAway.malformed, refuseConnect: turnAway.connect };
 };
 
 /** The head went out before the shutdown began and promised to go on: the connection closes after the body (T-20). */

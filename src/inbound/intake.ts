@@ -72,7 +72,10 @@ const framingFlaw = (version: string, forwarded: Forwarded): string | undefined 
 };
 
 /** Refuses what Node's parser lets through and a target might read otherwise (robustness A01, A02, G04). */
-export const checkFraming = (request: IncomingMessage, forwarded: Forwarded): void => {
+export const checkFraming = (
+  request: Pick<IncomingMessage, 'httpVersion' | 'rawHeaders'>,
+  forwarded: Forwarded,
+): void => {
   const flaw = framingFlaw(request.httpVersion, forwarded);
   if (flaw !== undefined) throw new Refusal('invalid_request', { reason: flaw });
   if (request.rawHeaders.length > 2 * MAX_FIELDS) throw new Refusal('headers_too_large', { reason: 'too many fields' });

@@ -1,5 +1,4 @@
 /** What this proxy knows of a client's connection: the tunnel it is in and the requests running on it. */
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { Gone } from '../model/errors.ts';
 import type { Tunnel } from '../model/job.ts';
@@ -21,7 +20,7 @@ export interface Link {
   /** Stop buttons of the requests running now: one, or several when the client pipelines. */
   readonly running: Set<StopButton>;
   /** The request that arrived last: bytes that are no request belong to its body while that is incomplete. */
-  last: { readonly request: IncomingMessage; readonly stop: StopButton } | undefined;
+  last: { readonly request: { readonly complete: boolean }; readonly stop: StopButton } | undefined;
 }
 
 const links = new WeakMap<Socket, Link>();

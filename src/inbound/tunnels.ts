@@ -1,7 +1,7 @@
 /** CONNECT: answered without touching the target, then opened here: TLS is terminated, plain HTTP taken as it is. */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { SecureContext } from 'node:tls';
+import type { SecureContext, TLSSocket } from 'node:tls';
 import { isControlHeader } from '../model/controls.ts';
 import { Refusal } from '../model/errors.ts';
 import { countOf, type HeaderList, lastValue } from '../model/headers.ts';
@@ -18,9 +18,12 @@ export interface TunnelPorts {
   whenReady(host: string, sni: string | undefined, done: ContextReady): void;
   /** Serves the inside of a tunnel as HTTP. */
   feed(socket: Socket): void;
+  /** Serves it as HTTP/2, where that was agreed on. */
+  feedH2(socket: TLSSocket): void;
   /** Writes a refusal of a CONNECT and then closes, or calls `goOn`: the connection may carry another one after a 407. */
   refuse(socket: Socket, refusal: Refusal, goOn: (() => void) | undefined): void;
-  readonly alpn: readonly string[];
+  /** What a handshake that begins now offers, the preferred one first. */
+  alpn(): readonly string[];
   /** For a first byte, and then for the handshake. */
   readonly handshakeMs: number;
   readonly idleMs: number;
@@ -81,10 +84,11 @@ export const makeTunnels = (ports: TunnelPorts) => {
       if (name.toLowerCase() === tunnel.host) give(null);
       else ports.whenReady(tunnel.host, name, (error, fitting) => (error ? give(null) : give(null, fitting)));
     };
-    terminateTls(socket, { context, alpn: ports.alpn, sni, deadlineMs: ports.handshakeMs }, (secure) => {
+    terminateTls(socket, { context, alpn: ports.alpn(), sni, deadlineMs: ports.handshakeMs }, (secure) => {
       const name = secure.servername;
       attachLink(secure, tunnel, true, name && name.toLowerCase() !== tunnel.host ? name : undefined);
-      ports.feed(secure);
+      if (secure.alpnProtocol === 'h2') ports.feedH2(secure);
+      else ports.feed(secure);
     });
   };
 

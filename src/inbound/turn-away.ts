@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import { type Condition, Refusal } from '../model/errors.ts';
 import { lastValue } from '../model/headers.ts';
 import type { Account } from '../model/job.ts';
@@ -15,10 +16,14 @@ import { type Entrance, type Place, WRONG_KEY } from './intake.ts';
 import { type Link, linger, linkOf } from './link.ts';
 import { rawAnswer } from './reply.ts';
 
+/** What is read of a request, whichever HTTP it came by. */
+export type ClientRequest = Readable &
+  Pick<IncomingMessage, 'method' | 'url' | 'rawHeaders' | 'httpVersion'> & { complete: boolean };
+
 /** A request on its way in: what is known of it when it has to be refused. */
 export interface Arrival {
   readonly id: string;
-  readonly request: IncomingMessage;
+  readonly request: ClientRequest;
   readonly link: Link;
   readonly reply: Reply;
   readonly stop: StopButton;

@@ -74,7 +74,8 @@ describe('tunnels', () => {
       whenReady: authority.whenReady,
       feed: listener.feed,
       refuse: (socket) => socket.destroy(),
-      alpn: ['http/1.1'],
+      feedH2: () => {},
+      alpn: () => ['http/1.1'],
       ...times,
     });
     const { port } = await listener.listen();
