@@ -28,6 +28,7 @@ import type { Clock, Ledger } from './pipeline/ports.ts';
 import { type BanRules, compileRules } from './policy/ban.ts';
 import type { HostPort } from './policy/own-places.ts';
 import { realClock } from './store/clock.ts';
+import { type FolderLock, lockFolder } from './store/folder-lock.ts';
 import { openStore } from './store/open.ts';
 
 export interface Say {
@@ -76,8 +77,18 @@ const HANDSHAKE_MS = 30_000;
 
 /** Opens the store, the CA and the port. Rejects with a readable message when one of them cannot be had. */
 export const startApp = async (first: Settings, parts: AppParts): Promise<App> => {
-  const { ledger, version, clock = realClock } = parts;
   makeDataFolder(first.data);
+  const lock = first.store === 'memory' ? await lockFolder(first.data, parts.say.warn) : undefined;
+  try {
+    return await assemble(first, parts, lock);
+  } catch (error) {
+    await lock?.release();
+    throw error;
+  }
+};
+
+const assemble = async (first: Settings, parts: AppParts, lock: FolderLock | undefined): Promise<App> => {
+  const { ledger, version, clock = realClock } = parts;
   let bans = banRules(first);
   let agents = userAgents(first);
   const authority = openAuthority(first.certificates, parts.ticketKeys ? { ticketKeys: parts.ticketKeys } : {});
@@ -193,6 +204,7 @@ export const startApp = async (first: Settings, parts: AppParts): Promise<App> =
       cut.cancel();
       await transport.close();
       await store.close();
+      await lock?.release();
     },
   };
 };
