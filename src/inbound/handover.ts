@@ -2,7 +2,7 @@
 import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { allValues, countOf, lastValue } from '../model/headers.ts';
+import { allValues, countOf, type HeaderList, lastValue } from '../model/headers.ts';
 import type { Clock, Delivery, ReplyHead, Stop } from '../pipeline/ports.ts';
 import { hasOption } from '../policy/upgrade.ts';
 import { linger, linkOf } from './link.ts';
@@ -20,14 +20,18 @@ export interface Handover {
 /** What a client may send before it is answered; beyond that it has to wait. */
 const EARLY_BYTES = 65_536;
 
+const hasBody = (headers: HeaderList): boolean =>
+  countOf(headers, 'transfer-encoding') > 0 || Number(lastValue(headers, 'content-length') ?? 0) !== 0;
+
 /**
- * Only a request without body, with nothing before it still to be answered: else what Node has read cannot be told from what
- * follows, or answers would change their order.
+ * Only a request without body: Node cannot tell what it has read of a body from what follows. Behind requests still to be
+ * answered it cannot be answered in order, nor can what follows it, which Node drops: their answers are the connection's last.
  */
 export const mayHandOver = ({ httpVersion, rawHeaders, socket }: IncomingMessage): boolean => {
-  const { closing, running } = linkOf(socket);
-  if (closing || running.size > 0 || httpVersion !== '1.1') return false;
-  return countOf(rawHeaders, 'transfer-encoding') === 0 && Number(lastValue(rawHeaders, 'content-length') ?? 0) === 0;
+  if (httpVersion !== '1.1' || hasBody(rawHeaders)) return false;
+  const link = linkOf(socket);
+  link.closing ||= link.running.size > 0;
+  return !link.closing;
 };
 
 /** What the client sends before its answer, kept up to a limit; its leaving is noticed meanwhile (T-19). */

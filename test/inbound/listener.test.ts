@@ -74,17 +74,17 @@ describe('the given proxy package', () => {
       [
         await openLine(proxy.port),
         `GET http://shop.localhost:${origin.port}/ HTTP/1.1\r\n${AUTH}${UPGRADE}\r\n`,
-        [501],
+        [200],
       ],
-      [await openTunnel(proxy, `shop.localhost:${origin.port}`), `GET / HTTP/1.1\r\n${UPGRADE}\r\n`, [501]],
-      [await openSecure(proxy, `shop.localhost:${origin.port}`), `GET / HTTP/1.1\r\n${UPGRADE}\r\n`, [501]],
+      [await openTunnel(proxy, `shop.localhost:${origin.port}`), `GET / HTTP/1.1\r\n${UPGRADE}\r\n`, [200]],
+      [await openSecure(proxy, 'no-such-name.invalid:443'), `GET / HTTP/1.1\r\n${UPGRADE}\r\n`, [502]],
       [await openLine(proxy.port), `GET / HTTP/1.1\r\nUpgrade:\r\nConnection: upgrade\r\n\r\n`, [200]],
     ] as const;
     for (const [line, text, statuses] of ways) {
       expect(statuses).toContain((await line.ask(text)).status);
       line.socket.destroy();
     }
-    expect(origin.requests).toHaveLength(0);
+    expect(origin.requests).toHaveLength(2);
   });
 
   it('authenticates upgrades', async () => {

@@ -158,7 +158,7 @@ describe('X-Crawlera-Session', () => {
   it.each([
     ['540', '', 'X-Crawlera-UA: x\r\n', 540],
     ['523', 'http://barred.localhost/', '', 523],
-    ['501', '', 'Connection: upgrade\r\nUpgrade: websocket\r\n', 501],
+    ['501', '', 'Upgrade: websocket\r\n', 501],
     ['502 for a name nobody knows', 'http://nosuch.invalid/', '', 502],
   ])('R-03 is on %s', async (_what, target, more, status) => {
     const { proxy, url, id, header } = await scene();

@@ -175,7 +175,7 @@ const everyAnswer = (origin: Origin, dead: number): string[] => {
     request(site, key, 'X-Crawlera-Session: create\r\n'),
     request(site, key, 'X-Crawlera-Region: fr\r\n'),
     request(site, `${key}-session-a`),
-    request(site, key, 'Connection: Upgrade\r\nUpgrade: websocket\r\n'),
+    request(site, key, 'Connection: Upgrade\r\nUpgrade: websocket\r\n', 'POST'),
     request(site, key, `X-Long: ${CANARIES.header.repeat(6_000)}\r\n`),
     request(site, key, 'Content-Length: 5\r\nTransfer-Encoding: chunked\r\n', 'POST'),
     `GET ${site} HTTP/1.1\r\nHost: x\r\nbad header ${CANARIES.header}: 1\r\nProxy-Authorization: ${basic(key)}\r\n\r\n`,

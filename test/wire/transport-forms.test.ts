@@ -141,23 +141,7 @@ describe('upgrades', () => {
   const WEBSOCKET =
     'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
 
-  it('T-18 answers a WebSocket upgrade with 501 and goes on serving the connection', async () => {
-    const client = await line(stage.proxy.port);
-    const answer = await client.ask(headFor(stage, '/', WEBSOCKET));
-    expect([answer.status, answer.header('X-Crawlera-Error')]).toEqual([501, 'invalid_request']);
-    expect((await client.ask(headFor(stage))).status).toBe(200);
-    expect(stage.origin.requests).toHaveLength(1);
-  });
-
-  it.each([['plain'], ['TLS']])('T-18 answers it with 501 in a tunnel, %s', async (how) => {
-    const inside = await (how === 'TLS' ? openSecure : openTunnel)(stage.proxy, stage.authority);
-    const answer = await inside.ask(`GET / HTTP/1.1\r\nHost: ${stage.authority}\r\n${WEBSOCKET}\r\n`);
-    expect(answer.status).toBe(501);
-    expect(stage.origin.requests).toHaveLength(0);
-    inside.socket.destroy();
-  });
-
-  it('T-18 authenticates it first', async () => {
+  it('T-18 authenticates a WebSocket handshake first', async () => {
     const client = await line(stage.proxy.port);
     const answer = await client.ask(`GET ${stage.site}/ HTTP/1.1\r\nHost: x\r\n${WEBSOCKET}\r\n`);
     expect(answer.status).toBe(407);
