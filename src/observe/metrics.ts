@@ -1,6 +1,7 @@
 /** Counters and gauges for Prometheus. Home of prom-client. */
-import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client';
 import type { Ledger, Receipt } from '../pipeline/ports.ts';
+import { makeHistogram, makeTallies } from './tally.ts';
 
 export interface Metrics {
   /** Counts every finished request; hands it on to no one. */
@@ -20,20 +21,6 @@ const BUCKETS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180, 600];
 /** Label values come from tables and rule files; beyond this many they are counted together. */
 const MOST_VALUES = 500;
 
-/** A counter by one label whose children are looked up once a value. */
-const byLabel = (counter: Counter<string>, label: string): ((value: string) => void) => {
-  const children = new Map<string, ReturnType<typeof counter.labels>>();
-  return (value) => {
-    let child = children.get(value);
-    if (!child) {
-      const shown = children.size < MOST_VALUES ? value : 'other';
-      child = counter.labels({ [label]: shown });
-      if (children.size < MOST_VALUES) children.set(value, child);
-    }
-    child.inc();
-  };
-};
-
 /** `shared`: this is a worker, and the primary reads its numbers. */
 export const makeMetrics = (shared = false): Metrics => {
   const registry = new Registry();
@@ -43,21 +30,51 @@ export const makeMetrics = (shared = false): Metrics => {
     new AggregatorRegistry();
   }
   collectDefaultMetrics({ register: registry, prefix: `${NAME}_` });
-  const counter = (name: string, help: string, labelNames: readonly string[] = []): Counter<string> =>
-    new Counter({ name: `${NAME}_${name}`, help, labelNames, registers: [registry] });
-  const histogram = (name: string, help: string): Histogram<string> =>
-    new Histogram({ name: `${NAME}_${name}`, help, buckets: BUCKETS, registers: [registry] });
+  const counter = (name: string, help: string): Counter<string> =>
+    new Counter({ name: `${NAME}_${name}`, help, registers: [registry] });
+  const countedBy = (label: string, name: string, help: string): ((value: string) => void) => {
+    const tallies = makeTallies(MOST_VALUES);
+    new Counter({
+      name: `${NAME}_${name}`,
+      help,
+      labelNames: [label],
+      registers: [registry],
+      collect() {
+        tallies.take((value, count) => this.inc({ [label]: value }, count));
+      },
+    });
+    return tallies.add;
+  };
+  const histogram = (ending: string, help: string): ((value: number) => void) => {
+    const name = `${NAME}_${ending}`;
+    const { observe, bars } = makeHistogram(name, BUCKETS);
+    const read = async () => ({ name, help, type: 'histogram', aggregator: 'sum', values: bars() });
+    // What the registry asks of a metric is these two.
+    registry.registerMetric({ name, get: read } as unknown as Metric<string>);
+    return observe;
+  };
 
-  const requests = byLabel(
-    counter('requests_total', 'Finished requests by outcome: ok, gone, cut, or the refusal', ['outcome']),
+  const requests = countedBy(
     'outcome',
+    'requests_total',
+    'Finished requests by outcome: ok, gone, cut, or the refusal',
   );
-  const attempts = byLabel(
-    counter('attempts_total', 'Attempts by outcome: fine, the ban rule that fired, or the failure', ['outcome']),
+  const attempts = countedBy(
     'outcome',
+    'attempts_total',
+    'Attempts by outcome: fine, the ban rule that fired, or the failure',
   );
   const bans = counter('bans_total', 'Attempts that a ban rule ended');
-  const bytes = counter('response_bytes_total', 'Body bytes sent to clients');
+  let bytes = 0;
+  new Counter({
+    name: `${NAME}_response_bytes_total`,
+    help: 'Body bytes sent to clients',
+    registers: [registry],
+    collect() {
+      this.inc(bytes);
+      bytes = 0;
+    },
+  });
   const took = histogram('request_seconds', 'From the request head to the end of the answer');
   const waited = histogram('wait_seconds', 'Held by pacing, of requests that had an attempt');
   const bugs = counter('bugs_total', 'Unexpected errors');
@@ -70,9 +87,9 @@ export const makeMetrics = (shared = false): Metrics => {
 
   const finished = (receipt: Receipt): void => {
     requests(receipt.outcome);
-    bytes.inc(receipt.bytes);
-    took.observe(receipt.tookMs / 1000);
-    if (receipt.attempts.length > 0) waited.observe(receipt.waitedMs / 1000);
+    bytes += receipt.bytes;
+    took(receipt.tookMs / 1000);
+    if (receipt.attempts.length > 0) waited(receipt.waitedMs / 1000);
     for (const { outcome, status } of receipt.attempts) {
       attempts(outcome);
       if (outcome !== 'fine' && status !== undefined) bans.inc();

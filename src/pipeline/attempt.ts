@@ -58,20 +58,20 @@ export const attemptOnce = async (
   }
 };
 
-interface Judged extends Judgement {
-  /** To be delivered if it is an answer: its body may have been looked at. */
-  readonly response: InboundResponse;
-}
+const UNJUDGED: Judgement = { ban: undefined, suspect: undefined };
 
-/** By the head, and by the start of the body where the head leaves it open. */
-const judge = (house: House, job: Job, response: InboundResponse, stop: Stop): Soon<Judged> => {
+/** By the head, and by the start of the body where the head leaves it open. The response then goes on from its first byte. */
+const judge = (house: House, job: Job, response: InboundResponse, stop: Stop): Soon<Judgement> => {
   // A 101 is the handshake done: there is no page to judge.
-  if (job.controls.noBancheck || response.upgraded) return { ban: undefined, suspect: undefined, response };
+  if (job.controls.noBancheck || response.upgraded) return UNJUDGED;
   const found = house.rules().bans.judge(job, response);
-  if (!isOpen(found)) return { ban: found.ban, suspect: found.suspect, response };
-  const conclude = ({ start, body }: Peeked): Judged => ({ ...found.judge(start), response: { ...response, body } });
+  if (!isOpen(found)) return found;
+  const judgeStart = ({ start, body }: Peeked): Judgement => {
+    response.body = body;
+    return found.judge(start);
+  };
   const peeked = peek(response.body, found, house.clock, stop);
-  return peeked instanceof Promise ? peeked.then(conclude) : conclude(peeked);
+  return peeked instanceof Promise ? peeked.then(judgeStart) : judgeStart(peeked);
 };
 
 /** A session in the making goes on through another upstream: what a ban answer of this one sets is not for its jar. */
@@ -81,22 +81,22 @@ const keepCookies = (
   { ticket }: Turn,
   jar: Jar | undefined,
   { headers }: InboundResponse,
-  { ban }: Judged,
+  { ban }: Judgement,
 ): Soon<void> => (ban && ticket.fresh ? undefined : fillJar(house, job, jar, headers));
 
 const conclude = (
   house: House,
   run: Run,
   turn: Turn,
-  answer: InboundResponse,
-  { ban, suspect, response }: Judged,
+  response: InboundResponse,
+  { ban, suspect }: Judgement,
   startedAt: number,
 ): Outcome => {
   const note = suspect && `suspect: ${suspect.id}`;
-  record(run, turn, answer.exit, ban?.id ?? 'fine', answer.status, startedAt, note);
+  record(run, turn, response.exit, ban?.id ?? 'fine', response.status, startedAt, note);
   if (ban === undefined) return { kind: 'answer', response };
   response.body.abort();
-  obey(house, turn, answer, ban);
+  obey(house, turn, response, ban);
   return { kind: 'ban', rule: ban.id };
 };
 

@@ -199,7 +199,8 @@ export interface InboundResponse {
   readonly headers: HeaderList;
   /** Announced length, after framing rules; `undefined` = until the end. */
   readonly length: number | undefined;
-  readonly body: BodySource;
+  /** Replaced by one that begins anew once its start has been looked at. */
+  body: BodySource;
   /** From writing the request until its head arrived (R-05), ms with fractions. */
   readonly requestMs: number;
   /** `ip:port` of the exit: the upstream's label, or the local address and port 0 for a direct one (R-02). */

@@ -61,7 +61,7 @@ const MOST_TRIES = 5;
 
 /** The first `BODY_BYTES` decoded bytes of a body of which `bytes` is the start; `undefined` when it is broken. */
 export const decodeStart = (bytes: Buffer, coding: Coding): Buffer | undefined => {
-  if (coding === 'identity') return bytes.subarray(0, BODY_BYTES);
+  if (coding === 'identity') return bytes.length <= BODY_BYTES ? bytes : bytes.subarray(0, BODY_BYTES);
   let size = bytes.length;
   for (let i = 0; i < MOST_TRIES; i++, size >>= 1) {
     const decoded = decodeWithin(bytes.subarray(0, size), coding, MOST_OUTPUT);

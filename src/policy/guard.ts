@@ -29,6 +29,12 @@ const LOOPBACKS = ['127.0.0.1', '::1'] as const;
 const isUnder = (host: string, name: string): boolean =>
   host.endsWith(name) && (host.length === name.length || host.charCodeAt(host.length - name.length - 1) === 0x2e);
 
+/** Only what ends in a digit or holds a colon: a look at that spares names a regular expression. */
+const mayBeAddress = (host: string): boolean => {
+  const last = host.charCodeAt(host.length - 1);
+  return (last >= 0x30 && last <= 0x39) || host.includes(':');
+};
+
 /** Throws `RangeError` for an impossible range in `allowPrivate`. */
 export const makeGuard = (rules: GuardRules): Guard => {
   const allowance = readAllowance(rules.allowPrivate);
@@ -57,7 +63,7 @@ export const makeGuard = (rules: GuardRules): Guard => {
     !LOOPBACKS.some((ip) => rules.own(ip, port)) && (loopbackOpen || allowance.name(host));
 
   const hostOpen = (host: string, port: number): boolean => {
-    if (isIP(host) !== 0) return addressOpen(host, host, port);
+    if (mayBeAddress(host) && isIP(host) !== 0) return addressOpen(host, host, port);
     if (isUnder(host, 'localhost')) return localOpen(host, port);
     return !isUnder(host, 'internal') || allowance.name(host);
   };

@@ -55,7 +55,7 @@ describe('the log', () => {
       script,
       `import { openLog } from '${module}';
       const log = openLog({ level: 'info' });
-      for (let i = 0; i < 3000; i++) log.line('request', { i, filler: 'x'.repeat(100) });
+      for (let i = 0; i < 3000; i++) log.line('request', '"i":' + i + ',"filler":"' + 'x'.repeat(100) + '"');
       if (process.argv[2] === 'close') { log.close(); process.kill(process.pid, 'SIGKILL'); } else process.exit(0);`,
     );
     for (const way of ['close', 'exit']) expect(await countLines(script, way), way).toBe(3000);
