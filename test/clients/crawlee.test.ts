@@ -1,4 +1,6 @@
 /** Crawlee's ProxyConfiguration and the HTTP client its crawlers use. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { describeClient, startTown } from './kit.ts';
 import { echo, runExample, runScript, WRONG_KEY } from './node-support.ts';
@@ -32,6 +34,15 @@ describeClient('crawlee', () => {
     ]);
     expect(plain?.out).toMatch(/^GET 407 bad_auth session_A1/);
     expect(tunnel?.err).toContain('Proxy responded with 407');
+  });
+
+  it('C-01 verifies certificates when told to', async () => {
+    const town = await startTown();
+    const caFile = join(town.folder, 'another.pem');
+    writeFileSync(caFile, town.site.root);
+    const { err, status } = await runExample(town, 'crawlee', town.site.httpsUrl, { caFile });
+    expect(err).toMatch(/certificate/);
+    expect([status, town.site.seen.length]).toEqual([1, 0]);
   });
 
   it('U-01 gives host, port, user name and password of a URL in proxyUrls', async () => {

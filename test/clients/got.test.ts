@@ -5,7 +5,7 @@ import { echo, runScript } from './node-support.ts';
 import { checkExample, SHOWN } from './node-tour.ts';
 
 describeClient('got', () => {
-  checkExample('got', { refusal: SHOWN, connections: 1 });
+  checkExample('got', { plain: 'CONNECT', refusal: SHOWN, connections: 1 });
 
   it('L-01 sends many requests at once, each in a tunnel', async () => {
     const town = await startTown({ handler: echo });
@@ -19,6 +19,18 @@ describeClient('got', () => {
     const { out, err } = await runScript(town, source, [], { env: { NODE_EXTRA_CA_CERTS: town.caFile } });
     expect(out + err).toBe('true 20\n');
     expect(town.site.seen).toHaveLength(20);
+  });
+
+  it('T-10 reaches an http page through a tunnel too', async () => {
+    const town = await startTown({ handler: echo });
+    const source = `
+      import got from 'got';
+      import { HttpsProxyAgent } from 'https-proxy-agent';
+      const agent = new HttpsProxyAgent('${town.proxyUrl}');
+      agent.on('proxyConnect', ({ statusCode }) => console.log('tunnel', statusCode));
+      console.log(await got('${town.site.httpUrl}/plain', { agent: { http: agent } }).text());`;
+    const { out, err } = await runScript(town, source, []);
+    expect(out + err).toBe('tunnel 200\nsaw GET /plain \n');
   });
 
   it('E-01 throws an HTTPError with X-Crawlera-Error in its response unless told otherwise', async () => {

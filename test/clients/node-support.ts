@@ -45,16 +45,25 @@ export const echo: Handler = (request, response) => {
   request.on('end', () => response.end(`saw ${request.method} ${request.url} ${Buffer.concat(chunks)}`));
 };
 
-/** A door in front of the proxy that counts who comes in. */
-export const startDoor = async (town: Town): Promise<{ readonly address: string; entered(): number }> => {
+export interface Door {
+  /** `host:port` */
+  readonly address: string;
+  /** The first word of each connection, a method that is. */
+  readonly opened: readonly string[];
+}
+
+/** A door in front of the proxy that notes who comes in. */
+export const startDoor = async (town: Town): Promise<Door> => {
+  const opened: string[] = [];
   const door = await listen(
     createServer((client) => {
       const inside = connect(town.proxy.port, '127.0.0.1');
       inside.on('error', () => client.destroy()).on('close', () => client.destroy());
       client.on('close', () => inside.destroy());
+      client.once('data', (chunk: Buffer) => opened.push(chunk.toString('latin1').split(' ', 1).join()));
       client.pipe(inside).pipe(client);
     }),
   );
   onTestFinished(() => door.close());
-  return { address: `127.0.0.1:${door.port}`, entered: door.accepted };
+  return { address: `127.0.0.1:${door.port}`, opened };
 };

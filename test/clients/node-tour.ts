@@ -10,6 +10,8 @@ import { echo, runExample, startDoor, WRONG_KEY } from './node-support.ts';
 
 /** What the client shows of a CONNECT that was refused for a wrong key, and how many connections a GET and a POST take. */
 interface Manner {
+  /** How it begins an http request. */
+  readonly plain: 'CONNECT' | 'GET';
   readonly refusal: RegExp;
   readonly connections?: number;
 }
@@ -19,11 +21,13 @@ export const TOUR = /^GET 200 {2}session (\d{7,15})\nsaw GET \/a \nPOST 200 {2}s
 const leaks = ({ seen }: Site): string[] =>
   seen.flatMap(({ rawHeaders }) => rawHeaders.filter((name) => /^(x-crawlera|proxy-|via$|x-forwarded)/i.test(name)));
 
-const tour = async (town: Town, example: string, base: string): Promise<void> => {
-  const { out, err, status } = await runExample(town, example, `${base}/a`);
+const tour = async (town: Town, example: string, base: string, opening: string): Promise<void> => {
+  const door = await startDoor(town);
+  const { out, err, status } = await runExample(town, example, `${base}/a`, { proxy: door.address });
   expect(err).toBe('');
   expect(out).toMatch(TOUR);
   expect(status).toBe(0);
+  expect(door.opened[0]).toBe(opening);
   expect(town.site.seen.map(({ method, secure }) => `${method} ${secure}`)).toEqual(
     ['GET', 'POST'].map((method) => `${method} ${base.startsWith('https')}`),
   );
@@ -36,16 +40,16 @@ const tour = async (town: Town, example: string, base: string): Promise<void> =>
   expect([first, second]).toContain(0);
 };
 
-export const checkExample = (example: string, { refusal, connections }: Manner): void => {
+export const checkExample = (example: string, { plain, refusal, connections }: Manner): void => {
   describe(`examples/node/${example}.mjs`, () => {
     it('T-02 S-03 F-01 fetches and posts over http in one session', async () => {
       const town = await startTown({ upstreams: 2, handler: echo });
-      await tour(town, example, town.site.httpUrl);
+      await tour(town, example, town.site.httpUrl, plain);
     });
 
     it('T-04 T-07 C-01 H-05 fetches and posts over https in one session with the CA', async () => {
       const town = await startTown({ upstreams: 2, handler: echo });
-      await tour(town, example, town.site.httpsUrl);
+      await tour(town, example, town.site.httpsUrl, 'CONNECT');
     });
 
     it('C-04 ends with an error where another CA is trusted', async () => {
@@ -82,7 +86,7 @@ export const checkExample = (example: string, { refusal, connections }: Manner):
       const door = await startDoor(town);
       const { out } = await runExample(town, example, `${town.site.httpsUrl}/a`, { proxy: door.address });
       expect(out).toMatch(TOUR);
-      expect(door.entered()).toBe(connections);
+      expect(door.opened).toHaveLength(connections);
     });
   });
 };

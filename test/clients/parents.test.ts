@@ -25,7 +25,7 @@ const checks = (start: Start, wrong: Start): void => {
   it('T-02 F-02 U-10 passes http on; the website sees nothing of either proxy', async () => {
     const town = await startTown({ upstreams: 1, handler: echo });
     const { curl } = await start(town);
-    const { out, err } = await curl(...TOLD, `${town.site.httpUrl}/a`);
+    const { out, err } = await curl(...TOLD, '-H', 'X-Forwarded-For: 192.0.2.7', `${town.site.httpUrl}/a`);
     expect(out + err).toBe('saw GET /a \n200  ');
     expect(names(town).sort()).toEqual(['Accept', 'Host', 'User-Agent']);
     expect(town.proxy.receipts).toHaveLength(1);

@@ -51,7 +51,11 @@ export const PROGRAMS = {
   },
   r: { name: 'R httr', probe: ['Rscript', '-e', 'cat(as.character(packageVersion("httr")))'], from: 'r-cran-httr' },
   squidParent: { name: 'squid with crawlgate as parent', probe: ['/usr/sbin/squid', '-v'], from: 'squid-openssl' },
-  privoxyParent: { name: 'privoxy with crawlgate as parent', probe: ['/usr/sbin/privoxy', '--version'], from: 'privoxy' },
+  privoxyParent: {
+    name: 'privoxy with crawlgate as parent',
+    probe: ['/usr/sbin/privoxy', '--version'],
+    from: 'privoxy',
+  },
   http2: { name: 'HTTP/2 inside tunnels', probe: ['curl', '--version'], from: 'curl' },
   tlsListener: { name: 'proxy over https', probe: ['curl', '--version'], from: 'curl' },
 } as const satisfies Record<string, Program>;

@@ -5,8 +5,11 @@ import { echo, runScript, startDoor, WRONG_KEY } from './node-support.ts';
 import { checkExample } from './node-tour.ts';
 
 describeClient('undici', () => {
-  checkExample('undici', { refusal: /RequestAbortedError.*Proxy response \(407\) !== 200[\s\S]*UND_ERR_ABORTED/ });
-  checkExample('fetch', { refusal: /TypeError: fetch failed[\s\S]*UND_ERR_ABORTED/ });
+  checkExample('undici', {
+    plain: 'CONNECT',
+    refusal: /RequestAbortedError.*Proxy response \(407\) !== 200[\s\S]*UND_ERR_ABORTED/,
+  });
+  checkExample('fetch', { plain: 'CONNECT', refusal: /TypeError: fetch failed[\s\S]*UND_ERR_ABORTED/ });
 
   const login = async (town: Town, options: string): Promise<string> => {
     const source = `
@@ -32,6 +35,7 @@ describeClient('undici', () => {
     const door = await startDoor(town);
     const uri = `http://${town.key}:x@${door.address}`;
     expect(await login(town, `{ uri: '${uri}', proxyTunnel: false }`)).toBe('200\n');
+    expect(door.opened).toEqual(['GET']);
     expect(await login(town, `{ uri: 'http://${WRONG_KEY}:x@${door.address}', proxyTunnel: false }`)).toContain(
       '(407)',
     );
@@ -62,6 +66,6 @@ describeClient('undici', () => {
       await dispatcher.close();`;
     const { out, err } = await runScript(town, source, [], { env: { NODE_EXTRA_CA_CERTS: town.caFile } });
     expect(out + err).toBe('true 20\n');
-    expect(door.entered()).toBe(2);
+    expect(door.opened).toHaveLength(2);
   });
 });
