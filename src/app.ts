@@ -1,6 +1,5 @@
 /** Composition root: settings and ports become a running proxy. The only file that knows everyone. */
 import { lookup } from 'node:dns/promises';
-import { mkdirSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { fetchRoutes } from './api/fetch.ts';
@@ -28,7 +27,7 @@ import type { Clock, Ledger } from './pipeline/ports.ts';
 import { type BanRules, compileRules } from './policy/ban.ts';
 import type { HostPort } from './policy/own-places.ts';
 import { realClock } from './store/clock.ts';
-import { type FolderLock, lockFolder } from './store/folder-lock.ts';
+import { makeDataFolder } from './store/data-folder.ts';
 import { openStore } from './store/open.ts';
 
 export interface Say {
@@ -77,18 +76,8 @@ const HANDSHAKE_MS = 30_000;
 
 /** Opens the store, the CA and the port. Rejects with a readable message when one of them cannot be had. */
 export const startApp = async (first: Settings, parts: AppParts): Promise<App> => {
-  makeDataFolder(first.data);
-  const lock = first.store === 'memory' ? await lockFolder(first.data, parts.say.warn) : undefined;
-  try {
-    return await assemble(first, parts, lock);
-  } catch (error) {
-    await lock?.release();
-    throw error;
-  }
-};
-
-const assemble = async (first: Settings, parts: AppParts, lock: FolderLock | undefined): Promise<App> => {
   const { ledger, version, clock = realClock } = parts;
+  makeDataFolder(first.data);
   let bans = banRules(first);
   let agents = userAgents(first);
   const authority = openAuthority(first.certificates, parts.ticketKeys ? { ticketKeys: parts.ticketKeys } : {});
@@ -204,17 +193,8 @@ const assemble = async (first: Settings, parts: AppParts, lock: FolderLock | und
       cut.cancel();
       await transport.close();
       await store.close();
-      await lock?.release();
     },
   };
-};
-
-const makeDataFolder = (folder: string): void => {
-  try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw new Error(`data: ${folder} cannot be made (${(error as NodeJS.ErrnoException).code})`);
-  }
 };
 
 /** Throws with every mistake of the rules file, a line each. */

@@ -16,7 +16,16 @@ const ARROWS: Record<string, readonly string[]> = {
   api: ['model', 'policy', 'pipeline'],
   observe: ['model', 'pipeline/ports.ts'],
   config: ['model', 'policy'],
-  cli: ['model', 'policy', 'config', 'inbound/authority.ts', 'observe', 'api/admin.ts', 'app.ts'],
+  cli: [
+    'model',
+    'policy',
+    'config',
+    'inbound/authority.ts',
+    'observe',
+    'api/admin.ts',
+    'app.ts',
+    'store/data-folder.ts',
+  ],
 };
 
 /** A package has one home; nothing else imports it. */

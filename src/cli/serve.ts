@@ -10,6 +10,7 @@ import type { Settings } from '../model/settings.ts';
 import { makeLogLedger } from '../observe/ledger.ts';
 import { type Log, openLog } from '../observe/log.ts';
 import { bothLedgers, makeGatheredMetrics, makeMetrics } from '../observe/metrics.ts';
+import { holdDataFolder } from '../store/data-folder.ts';
 import { isWorker, runWorkers, sharedTicketKeys } from './workers.ts';
 
 export interface ServeOptions extends Pick<LoadOptions, 'env' | 'cwd'> {
@@ -36,10 +37,12 @@ export const serve = async (options: ServeOptions): Promise<number> => {
     return 1;
   }
   let log: Log | undefined;
+  let folder: { release(): Promise<void> } | undefined;
   try {
+    log = openLog({ level: loaded.settings.log.level });
+    folder = await holdDataFolder(loaded.settings, log.warn);
     const { settings: keyed, kept } = withFirstKey(loaded.settings);
     const { settings } = withAdminKey(keyed);
-    log = openLog({ level: settings.log.level });
     const announce = (address: string): void => {
       if (kept?.made) for (const line of firstKeyLines(kept.key, kept.file, address)) options.out(line);
     };
@@ -50,6 +53,7 @@ export const serve = async (options: ServeOptions): Promise<number> => {
     err(`crawlgate: ${startProblem(error)}`);
     return 1;
   } finally {
+    await folder?.release();
     log?.close();
   }
 };

@@ -131,23 +131,41 @@ describe('the first start', () => {
     expect(second.out().trimEnd().split('\n')).toHaveLength(1);
   });
 
-  it('robustness C08 of two instances at once on one folder ends with one key and one CA', async () => {
+  it('robustness C08 instances that start at once on one folder of certificates end with one CA', async () => {
     configure();
-    const children = await Promise.all([serve(), serve(), serve()]);
-    const printed = children.filter((child) => child.out().includes('curl -x'));
-    expect(printed).toHaveLength(1);
-    const key = readFileSync(join(folder, 'data/api-key'), 'utf8').trim();
+    const children = await Promise.all(
+      ['one', 'two', 'three'].map((name) => {
+        const own = join(folder, `${name}.yaml`);
+        writeFileSync(own, `${BASE}data: ${join(folder, name)}\n${KEYS('demo')}`);
+        return serve(process.execPath, [checkout.main, 'serve', '--config', own]);
+      }),
+    );
     const pems = await Promise.all(
-      children.map(async ({ port }) => (await ask(port, '/crawlera-ca.crt', key)).body.trimEnd()),
+      children.map(async ({ port }) => (await ask(port, '/crawlera-ca.crt', 'key-demo')).body.trimEnd()),
     );
     expect(new Set(pems)).toEqual(new Set([readFileSync(join(folder, 'certs/crawlera-ca.crt'), 'utf8').trimEnd()]));
-    const lists = await Promise.all(
-      children.map(async ({ port }) =>
-        (await lineTo(port)).ask(`GET /sessions HTTP/1.1\r\nHost: x\r\nAuthorization: ${basic(key)}\r\n\r\n`),
-      ),
-    );
-    expect(lists.map(({ status }) => status)).toEqual([200, 200, 200]);
     expect(readdirSync(join(folder, 'certs')).sort()).toEqual(['crawlera-ca.crt', 'crawlera-ca.key']);
+  });
+
+  it('S-20 of instances that start at once on one data folder one serves and prints its key, the others say who it is', async () => {
+    configure();
+    const children = [1, 2, 3].map(() =>
+      start(process.execPath, [checkout.main, 'serve', '--config', file], { cwd: folder }),
+    );
+    const fates = await Promise.all(
+      children.map((child) => Promise.race([child.says(LISTENING).then((found) => Number(found[1])), child.exit])),
+    );
+    const refused = fates.filter((fate) => typeof fate === 'object');
+    const [served] = children.filter((_, i) => typeof fates[i] === 'number');
+    expect(refused).toHaveLength(2);
+    for (const one of refused) {
+      expectOneLine(one, join(folder, 'data'), new RegExp(`in use by process ${served?.process.pid} on `));
+    }
+    const key = readFileSync(join(folder, 'data/api-key'), 'utf8').trim();
+    expect(served?.out()).toContain(`-U ${key}:`);
+    served?.kill('SIGKILL');
+    await served?.exit;
+    expect((await serve()).out()).not.toContain(key);
   });
 
   it('U-01 makes no key where accounts are configured', async () => {
