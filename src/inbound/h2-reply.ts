@@ -1,10 +1,5 @@
 /** Writes answers into HTTP/2 streams: a broken body resets its stream, the connection goes on (T-08, E-10). */
-import {
-  constants,
-  type OutgoingHttpHeaders,
-  type ServerHttp2Stream,
-  type ServerStreamResponseOptions,
-} from 'node:http2';
+import type { OutgoingHttpHeaders, ServerHttp2Stream, ServerStreamResponseOptions } from 'node:http2';
 import { Gone, Refusal } from '../model/errors.ts';
 import type { HeaderList } from '../model/headers.ts';
 import type { BodySource, Clock, Delivery, Reply, ReplyHead, Stop, Timer } from '../pipeline/ports.ts';
@@ -60,7 +55,10 @@ const NO_DATE: ServerStreamResponseOptions & { readonly sendDate: false } = { se
 const respond = (stream: ServerHttp2Stream, { status, headers }: ReplyHead, more: HeaderList = []): void =>
   stream.respond(fieldsOf(status, more.length === 0 ? headers : [...headers, ...more]), NO_DATE);
 
-const cut = (stream: ServerHttp2Stream): void => stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+/** Resets the stream. Not with `close(code)`: Node ends a stream before it resets it so, and the client takes it for complete. */
+const cut = (stream: ServerHttp2Stream): void => {
+  stream.destroy(new Error('cut'));
+};
 
 /** The largest status Node can send over HTTP/2. */
 const MAX_STATUS = 599;
@@ -98,7 +96,7 @@ const CLIENT_STALL_MS = 600_000;
 /** The last bytes are on their way to a client that may never take them. */
 const closeUnlessRead = (stream: ServerHttp2Stream, clock: Clock): void => {
   if (stream.writableFinished) return;
-  const stall = clock.after(CLIENT_STALL_MS, () => stream.close(constants.NGHTTP2_CANCEL));
+  const stall = clock.after(CLIENT_STALL_MS, () => cut(stream));
   stream.once('close', () => stall.cancel());
 };
 
@@ -110,30 +108,27 @@ interface Pouring {
   readonly maxBytes: number;
 }
 
-/** What came is handed over, then the stream is reset: its client sees that the body is incomplete (E-10). */
-const cutOff = (stream: ServerHttp2Stream, clock: Clock, failure: Error): void => {
-  if (failure instanceof Gone || stream.writableLength === 0) {
-    cut(stream);
-    return;
-  }
-  stream.once('drain', () => cut(stream));
-  closeUnlessRead(stream, clock);
-};
-
-/** Moves a body into a stream with backpressure. */
+/** Moves a body into a stream with backpressure; a body that breaks resets it once what came is handed over (E-10). */
 const pour = ({ stream, clock, body, stop, maxBytes }: Pouring, done: (delivery: Delivery) => void): void => {
   // A HEAD request, a 204 or a 304: Node has ended the stream with the head.
   const mute = stream.writableEnded;
   let bytes = 0;
   let over = false;
+  let broken = false;
+  let unwritten = 0;
   let stall: Timer | undefined;
+  const onWritten = (): void => {
+    unwritten--;
+    if (broken && unwritten === 0) cut(stream);
+  };
   const finish = (failure: Error | undefined): void => {
     if (over) return;
     over = true;
     stall?.cancel();
     stop.listen(undefined);
     stream.removeListener('drain', onDrain);
-    if (failure) cutOff(stream, clock, failure);
+    broken = failure !== undefined;
+    if (broken && (unwritten === 0 || failure instanceof Gone)) cut(stream);
     else closeUnlessRead(stream, clock);
     done({ bytes, failure });
   };
@@ -158,7 +153,8 @@ const pour = ({ stream, clock, body, stop, maxBytes }: Pouring, done: (delivery:
         giveUp(new Refusal('data_error', { reason: `body over ${maxBytes} bytes` }));
         return false;
       }
-      if (stream.write(chunk)) return true;
+      unwritten++;
+      if (stream.write(chunk, onWritten)) return true;
       stall ??= clock.after(CLIENT_STALL_MS, () => giveUp(new Gone('client stopped reading')));
       return false;
     },
