@@ -99,16 +99,23 @@ export const script =
   (example, town, url, means) =>
     run(program, [join('examples', folder, `${example}.${suffix}`), url], { env: environment(town, means) });
 
+/** How many requests or CONNECTs the proxy gets, those without a key included. */
+export interface Sends {
+  readonly fetch: number;
+  readonly session: Readonly<Record<'http' | 'https', number>>;
+}
+
+/** The key goes along at once, and one tunnel does for a session. */
+const DIRECT: Sends = { fetch: 1, session: { http: 2, https: 1 } };
+
 export interface Language {
   readonly run: RunExample;
   /** What it says without the CA. */
   readonly untrusted: RegExp;
   /** What it says of a wrong key: to an http page, and to an https page. */
   readonly wrongKey: readonly [RegExp, RegExp];
-  /** Asks without the key first. */
-  readonly challenged?: boolean;
-  /** Tunnels its session program opens, refused ones included; 1 where not given. */
-  readonly sessionTunnels?: number;
+  /** What its programs send in the clear; `DIRECT` where not given. */
+  readonly sends?: Sends;
 }
 
 /** The control headers, the key and everything hop-by-hop stay here (F-01, U-10). */
@@ -122,16 +129,14 @@ export const expectNothingOfOurs = (seen: readonly SeenRequest[]): void => {
 /** `METHOD target` of everything that went over the tap in the clear. */
 export const firstLines = ({ heads }: Tap): string[] => heads.flat().map((head) => head.split(' HTTP/')[0] ?? '');
 
-const checkPages = ({ run: runExample, challenged = false, untrusted }: Language): void => {
-  const times = challenged ? 2 : 1;
-
+const checkPages = ({ run: runExample, sends = DIRECT, untrusted }: Language): void => {
   it('T-02 U-01 fetches an http page in absolute form, and shows the upstream', async () => {
     const town = await startTapped({ upstreams: 1 });
     const url = `${town.site.httpUrl}/a?b=1`;
     const { out, err, status } = await runExample('fetch', town, url);
     expect([status, err]).toEqual([0, '']);
     expect(out).toBe(`200 through 127.0.0.1:${town.upstreams[0]?.port}\nGET /a?b=1 []\n`);
-    expect(firstLines(town.tap)).toEqual(Array.from({ length: times }, () => `GET ${url}`));
+    expect(firstLines(town.tap)).toEqual(Array.from({ length: sends.fetch }, () => `GET ${url}`));
     expectNothingOfOurs(town.site.seen);
   });
 
@@ -141,7 +146,7 @@ const checkPages = ({ run: runExample, challenged = false, untrusted }: Language
     expect([status, err]).toEqual([0, '']);
     expect(out).toBe('200 through 127.0.0.1:0\nGET /b []\n');
     const line = `CONNECT shop.localhost:${town.site.https.port}`;
-    expect(firstLines(town.tap)).toEqual(Array.from({ length: times }, () => line));
+    expect(firstLines(town.tap)).toEqual(Array.from({ length: sends.fetch }, () => line));
     expect(town.site.seen.map(({ secure }) => secure)).toEqual([true]);
     expectNothingOfOurs(town.site.seen);
   });
@@ -182,9 +187,9 @@ const checkErrors = ({ run: runExample, wrongKey }: Language): void => {
   });
 };
 
-const checkSession = ({ run: runExample, challenged = false, sessionTunnels = 1 }: Language): void => {
+const checkSession = ({ run: runExample, sends = DIRECT }: Language): void => {
   it.each(['http', 'https'] as const)(
-    'S-01 S-03 H-05 stays on one upstream with a session, and posts a form, %s',
+    'S-01 S-03 S-21 H-05 T-20 posts a form in a session: one upstream, one browser, one connection, %s',
     async (scheme) => {
       const town = await startTapped({ upstreams: 2 });
       const { out, err, status } = await runExample('session', town, `${town.site[`${scheme}Url`]}/s`);
@@ -193,28 +198,14 @@ const checkSession = ({ run: runExample, challenged = false, sessionTunnels = 1 
       const id = /\d+/.exec(out)?.[0];
       expect(town.proxy.receipts.filter(({ job }) => job).map(({ session }) => session)).toEqual([id, id]);
       expect(town.upstreams.filter(({ seen }) => seen.length > 0)).toHaveLength(1);
+      const [first, second] = town.site.seen.map(({ headers }) => headers['user-agent']);
+      expect(first).toMatch(/^Mozilla\/5\.0 /);
+      expect(second).toBe(first);
       expectNothingOfOurs(town.site.seen);
+      expect(firstLines(town.tap)).toHaveLength(sends.session[scheme]);
+      if (scheme === 'http') expect(town.tap.heads.at(-1)).toHaveLength(2);
     },
   );
-
-  it('S-21 G-03 looks like one browser in a session, whatever the language sends', async () => {
-    const town = await startTapped();
-    await runExample('session', town, `${town.site.httpsUrl}/`);
-    const agents = town.site.seen.map(({ headers }) => headers['user-agent']);
-    expect(agents[0]).toMatch(/^Mozilla\/5\.0 /);
-    expect(agents).toEqual([agents[0], agents[0]]);
-  });
-
-  it('T-20 keeps the connection to the proxy between requests', async () => {
-    const town = await startTapped();
-    await runExample('session', town, `${town.site.httpsUrl}/`);
-    expect(firstLines(town.tap)).toHaveLength(sessionTunnels);
-    expect((await runExample('session', town, `${town.site.httpUrl}/`)).status).toBe(0);
-    const last = town.tap.heads.at(-1) ?? [];
-    expect(last.filter((head) => /^proxy-authorization:/im.test(head))).toHaveLength(2);
-    const refused = challenged ? 1 : 0;
-    expect(firstLines(town.tap)).toHaveLength(sessionTunnels + 2 + refused);
-  });
 };
 
 /** Stands inside `describeClient`. */
