@@ -7,7 +7,7 @@ import { checkExample, SHOWN } from './node-tour.ts';
 describeClient('got', () => {
   checkExample('got', { plain: 'CONNECT', refusal: SHOWN, connections: 1 });
 
-  it('L-01 sends many requests at once, each in a tunnel', async () => {
+  it('L-02 sends many requests at once, each in a tunnel', async () => {
     const town = await startTown({ handler: echo });
     const source = `
       import got from 'got';

@@ -42,7 +42,7 @@ const tour = async (town: Town, example: string, base: string, opening: string):
 
 export const checkExample = (example: string, { plain, refusal, connections }: Manner): void => {
   describe(`examples/node/${example}.mjs`, () => {
-    it('T-02 S-03 F-01 fetches and posts over http in one session', async () => {
+    it(`${plain === 'GET' ? 'T-02' : 'T-10'} S-03 F-01 fetches and posts over http in one session`, async () => {
       const town = await startTown({ upstreams: 2, handler: echo });
       await tour(town, example, town.site.httpUrl, plain);
     });

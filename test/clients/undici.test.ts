@@ -52,7 +52,7 @@ describeClient('undici', () => {
     expect(out + err).toBe('9.8.7 saw GET /p \n9.8.7 saw GET /s \n');
   });
 
-  it('T-20 L-01 sends many requests at once through as few connections as it is allowed', async () => {
+  it('T-20 L-02 sends many requests at once through as few connections as it is allowed', async () => {
     const town = await startTown({ handler: echo });
     const door = await startDoor(town);
     const source = `
