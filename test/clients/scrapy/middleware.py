@@ -55,7 +55,7 @@ class PacedByAnswers:
         return cls(crawler)
 
     def process_request(self, request, spider):
-        if request.meta.get("dont_proxy"):
+        if request.meta.get("past_crawlgate"):
             return
         request.meta["proxy"] = self.proxy
         request.meta["download_timeout"] = 190

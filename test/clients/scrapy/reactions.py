@@ -50,7 +50,7 @@ class Reacting(scrapy.Spider):
         return scrapy.Request(
             one["url"],
             headers=headers,
-            meta={"dont_proxy": bool(one.get("direct")), "download_slot": one["slot"]},
+            meta={"past_crawlgate": bool(one.get("direct")), "download_slot": one["slot"]},
             dont_filter=True,
             callback=self.answered,
             errback=self.failed,
