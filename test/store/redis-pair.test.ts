@@ -12,6 +12,9 @@ import { hasRedis, type RedisPlace, startNode } from '../support/redis.ts';
 import { type Grant, gapsOf, watchGrants } from '../support/redis-grants.ts';
 import { ask, inSession, poolOf, STORE_SETTINGS, upstream, upstreams } from '../support/store-house.ts';
 
+/** Half of the time within which a process has to come for its turn. */
+const CALM_MS = 7;
+
 const FREE = { siteDelayMs: 0, slaveDelayMs: 0 };
 
 const NEVER: Stop = { reason: undefined, listen: () => {} };
@@ -139,15 +142,34 @@ describe('two processes on one Redis', () => {
     expect(seen.slice(6)).toEqual(seen.slice(0, 6));
   });
 
+  /** The longest that Redis and this process together kept anybody waiting meanwhile, milliseconds. */
+  const longestPause = async (run: () => Promise<void>): Promise<number> => {
+    let done = false;
+    let longest = 0;
+    const sample = async (): Promise<void> => {
+      while (!done) {
+        const since = performance.now();
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        await admin.ping();
+        longest = Math.max(longest, performance.now() - since);
+      }
+    };
+    const sampling = sample();
+    await run();
+    done = true;
+    await sampling;
+    return longest;
+  };
+
   /**
-   * The gaps hold in every round. The order holds while all come when they said, within 15 ms: a round of a few on a
-   * busy machine.
+   * The gaps hold in every round. The order holds among processes that come when they said, within 15 ms, which a busy
+   * machine may not let them: it takes a round without such pauses to say that it is wrong.
    */
   const keepsGapsAndOrder = async (count: number, queue: (i: number) => [Side, Ask], gapMs: number): Promise<void> => {
-    let misplaced: string[] = [];
-    for (let round = 0; round < 6; round++) {
+    let wrong = 0;
+    for (let round = 0; round < 20; round++) {
       const log: string[] = [];
-      const grants = await grantsDuring(async () => {
+      const visitAll = async (): Promise<void> => {
         const visits: Promise<void>[] = [];
         for (let i = 0; i < count; i++) {
           const [side, one] = queue(i);
@@ -155,14 +177,19 @@ describe('two processes on one Redis', () => {
           await side.store.listSessions('demo');
         }
         await Promise.all(visits);
+      };
+      let pauseMs = 0;
+      const grants = await grantsDuring(async () => {
+        pauseMs = await longestPause(visitAll);
       });
       expect(grants).toHaveLength(count);
       const gaps = gapsOf(grants.map(({ at }) => at));
       expect(Math.min(...gaps), `round ${round}: ${gaps}`).toBeGreaterThanOrEqual(gapMs);
-      misplaced = log.filter((name, i) => Math.abs(Number(name) - i) > 1);
+      const misplaced = log.filter((name, i) => Math.abs(Number(name) - i) > 1);
       if (misplaced.length === 0) return;
+      if (pauseMs < CALM_MS && ++wrong === 3) expect(misplaced).toEqual([]);
     }
-    expect(misplaced).toEqual([]);
+    throw new Error('this machine is too busy to judge the order of turns');
   };
 
   it.runIf(hasRedis)(
@@ -173,6 +200,7 @@ describe('two processes on one Redis', () => {
       // Pairs of neighbours from one side, so that each side has older and younger ones than the other.
       await keepsGapsAndOrder(16, (i) => [pair[(i >> 1) % 2] as Side, { ...paced }], 60);
     },
+    60_000,
   );
 
   it.runIf(hasRedis)(
@@ -186,6 +214,7 @@ describe('two processes on one Redis', () => {
         60,
       );
     },
+    60_000,
   );
 
   it('P-03 one with few waiting is not starved by one with many', async () => {

@@ -158,17 +158,21 @@ describe.runIf(hasRedis)('two running programs on one Redis', () => {
       Array.from({ length: 12 }, (_, i) => lineTo((both[i % 2] as { port: number }).port)),
     );
     const heldUp: number[] = [];
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0, whole = 0; whole < 5 && round < 30; round++) {
       const answers = await Promise.all(lines.map((line) => request(line, 'GET', url)));
-      expect(answers.map(({ status }) => status)).toEqual(lines.map(() => 200));
       const grants = (await log.read()).map(({ at }) => at);
-      expect(grants).toHaveLength(lines.length);
       expect(Math.min(...gapsOf(grants)), `round ${round}: ${gapsOf(grants)}`).toBeGreaterThanOrEqual(delayMs);
       const visits = await idle.visits();
+      // On a very busy machine Redis may not answer within 250 ms, and nobody knows whose turn that was (robustness G14).
+      if (answers.some(({ status }) => status === 503)) continue;
+      whole++;
+      expect(answers.map(({ status }) => status)).toEqual(lines.map(() => 200));
+      expect(grants).toHaveLength(lines.length);
       expect(visits).toHaveLength(lines.length);
       heldUp.push(...visits.map((at, i) => at - (grants[i] as number)));
       expect(Math.min(...heldUp), `round ${round}: ${visits} after ${grants}`).toBeGreaterThanOrEqual(0);
     }
+    expect(heldUp).toHaveLength(5 * lines.length);
     // A busy machine holds requests up between grant and target, which moves neighbours together there; nothing else does.
     const quickest = heldUp.sort((a, b) => a - b)[Math.floor(heldUp.length / 10)];
     expect(quickest, `held up: ${heldUp}`).toBeLessThanOrEqual(5);
