@@ -18,7 +18,7 @@ accounts:
   - { id: narrow, key: ${NARROW}, dialect: ${dialect}, maxConnections: 1 }
 bans: { duration: 7s }
 websites:
-  busy.localhost: { siteDelay: 1005s }
+  busy.localhost: { siteDelay: 1h }
 `;
 
 /** The looks of one site by path; the ban carries what crawlgate says of bans, to see that a site cannot say it. */
@@ -40,7 +40,7 @@ const FAKED = {
 /** A request of the narrow account that takes its only seat until the test is over. */
 const takeSeat = async (town: Town): Promise<void> => {
   const path = `${town.site.httpUrl}/held`;
-  const headers = { 'Proxy-Authorization': basic(NARROW) };
+  const headers = { 'Proxy-Authorization': basic(NARROW), 'X-Crawlera-Timeout': '180000' };
   const held = ask({ host: '127.0.0.1', port: town.proxy.port, path, headers });
   held.on('error', () => {}).end();
   onTestFinished(() => void held.destroy());
