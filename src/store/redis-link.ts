@@ -41,6 +41,8 @@ type State = 'opening' | 'up' | 'away' | 'closed';
 
 export const openLink = ({ open, greet, onLost, onBack, answerMs }: LinkOptions): Link => {
   let state: State = 'opening';
+  /** A greeting without a connection would fail for a reason that tells nobody anything. */
+  let connected = false;
   let greeting = false;
   const openedAt = performance.now();
   let opened: (() => void)[] = [];
@@ -74,7 +76,7 @@ export const openLink = ({ open, greet, onLost, onBack, answerMs }: LinkOptions)
   };
 
   const greetNow = (): void => {
-    if (greeting || state === 'up' || state === 'closed' || isStuck()) return;
+    if (!connected || greeting || state === 'up' || state === 'closed' || isStuck()) return;
     greeting = true;
     greet(link)
       .then(() => {
@@ -88,8 +90,12 @@ export const openLink = ({ open, greet, onLost, onBack, answerMs }: LinkOptions)
   };
 
   const wire = open({
-    ready: greetNow,
+    ready: () => {
+      connected = true;
+      greetNow();
+    },
     lost: (reason) => {
+      connected = false;
       unanswered = 0;
       questions.failAll(reason);
       lose(reason);
