@@ -1,4 +1,7 @@
-/** Joins a client with its target after a 101: bytes both ways, untouched, until either has gone or both are silent (T-18). */
+/**
+ * Joins a client with its target after a 101: bytes both ways, untouched, until either has gone or both are silent (T-18). So
+ * long it is one request in flight: its seat is held (L-01) and its session cannot expire (S-11).
+ */
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Gone } from '../model/errors.ts';
