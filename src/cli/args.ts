@@ -16,7 +16,7 @@ export const HELP = `Usage: crawlgate COMMAND [--config FILE]
 Commands:
   serve             run the proxy
   check-config      validate the configuration, show what it comes to, and exit
-  ca ...            show, export or renew the CA certificate
+  ca ...            show, install, export or renew the CA certificate
   rules ...         try ban rules
 
 Options:

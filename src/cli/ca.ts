@@ -1,12 +1,21 @@
-/** The `ca` sub-command: shows, exports and renews the installation's CA certificate, never its key (C-05, robustness C07). */
+/** The `ca` sub-command: shows, installs, exports and renews the CA certificate, never its key (C-05, robustness C07). */
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { CaError, publishedCa, renewCa } from '../inbound/authority.ts';
+import { join, resolve } from 'node:path';
+import { CA_FILES, CaError, publishedCa, renewCa } from '../inbound/authority.ts';
+import { installNss } from './ca-nss.ts';
+import { clientPlaces, systemCommands } from './ca-places.ts';
 
 const USAGE = [
-  'crawlgate ca print          write the CA certificate (PEM) to standard output',
-  'crawlgate ca export FILE    write it to FILE, for clients to trust',
-  'crawlgate ca fingerprint    show its SHA-256 fingerprint (also: --print-fingerprint)',
-  'crawlgate ca renew          make a new CA; the old certificate is kept as crawlera-ca.previous.crt',
+  'crawlgate ca                    show where the CA certificate is and where clients want it',
+  'crawlgate ca path               show its path (also: --print-path)',
+  'crawlgate ca print              write the certificate (PEM) to standard output',
+  'crawlgate ca export FILE        write it to FILE, for clients to trust',
+  'crawlgate ca fingerprint        show its SHA-256 fingerprint (also: --print-fingerprint)',
+  "crawlgate ca spki               show its key's hash as Chromium's flag wants it (also: --print-spki)",
+  'crawlgate ca install --nss DIR  have browsers that use the NSS database in DIR trust it',
+  'crawlgate ca install --system   show the commands that have the whole machine trust it',
+  'crawlgate ca renew              make a new CA; the old certificate is kept as crawlera-ca.previous.crt',
 ];
 
 type Out = (line: string) => void;
@@ -27,6 +36,47 @@ const print: Action = (folder, _rest, out) => {
 
 const fingerprint: Action = (folder, _rest, out) => {
   out(publishedCa(folder, Date.now()).certificate.fingerprint256);
+  return 0;
+};
+
+const pathIn = (folder: string): string => resolve(join(folder, CA_FILES.certificate));
+
+const path: Action = (folder, _rest, out) => {
+  publishedCa(folder, Date.now());
+  out(pathIn(folder));
+  return 0;
+};
+
+/** The name Chromium knows a key by: SHA-256 of its SubjectPublicKeyInfo, base64. */
+const spki: Action = (folder, _rest, out) => {
+  const { publicKey } = publishedCa(folder, Date.now()).certificate;
+  out(
+    createHash('sha256')
+      .update(publicKey.export({ type: 'spki', format: 'der' }))
+      .digest('base64'),
+  );
+  return 0;
+};
+
+const show: Action = (folder, _rest, out) => {
+  const { certificate } = publishedCa(folder, Date.now());
+  out(`CA certificate: ${pathIn(folder)}`);
+  out(`Valid until ${day(certificate.validTo)}, SHA-256 ${certificate.fingerprint256}`);
+  out('Where clients want it (docs/clients/certificates.md tells more):');
+  for (const line of clientPlaces(pathIn(folder))) out(line);
+  return 0;
+};
+
+const install: Action = (folder, [option = '', place], out) => {
+  if (option === '--system' && place === undefined) {
+    publishedCa(folder, Date.now());
+    for (const line of systemCommands(pathIn(folder))) out(line);
+    return 0;
+  }
+  if (option !== '--nss' || place === undefined) return usage(out);
+  const { pem, certificate } = publishedCa(folder, Date.now());
+  const { folder: database, what } = installNss(place, certificate, pem);
+  out(`${database}: CA certificate ${what}, SHA-256 ${certificate.fingerprint256}`);
   return 0;
 };
 
@@ -55,12 +105,19 @@ const renew: Action = (folder, _rest, out) => {
   return 0;
 };
 
-const ACTIONS: Readonly<Record<string, { readonly run: Action; readonly operands: number }>> = {
-  print: { run: print, operands: 0 },
-  export: { run: exportTo, operands: 1 },
-  fingerprint: { run: fingerprint, operands: 0 },
-  '--print-fingerprint': { run: fingerprint, operands: 0 },
-  renew: { run: renew, operands: 0 },
+/** `operands`: how many words may follow. */
+const ACTIONS: Readonly<Record<string, { readonly run: Action; readonly operands: readonly number[] }>> = {
+  '': { run: show, operands: [0] },
+  path: { run: path, operands: [0] },
+  '--print-path': { run: path, operands: [0] },
+  print: { run: print, operands: [0] },
+  export: { run: exportTo, operands: [1] },
+  fingerprint: { run: fingerprint, operands: [0] },
+  '--print-fingerprint': { run: fingerprint, operands: [0] },
+  spki: { run: spki, operands: [0] },
+  '--print-spki': { run: spki, operands: [0] },
+  install: { run: install, operands: [1, 2] },
+  renew: { run: renew, operands: [0] },
 };
 
 /**
@@ -70,7 +127,7 @@ const ACTIONS: Readonly<Record<string, { readonly run: Action; readonly operands
 export const runCa = async (args: readonly string[], certificatesFolder: string, out: Out): Promise<number> => {
   const [name = '', ...rest] = args;
   const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
-  if (!action || rest.length !== action.operands) return usage(out);
+  if (!action?.operands.includes(rest.length)) return usage(out);
   try {
     return action.run(certificatesFolder, rest, out);
   } catch (error) {

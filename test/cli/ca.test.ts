@@ -1,6 +1,7 @@
+import { execFileSync, spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { runCa } from '../../src/cli/ca.ts';
 import { CA_FILES, openAuthority } from '../../src/inbound/authority.ts';
@@ -11,6 +12,8 @@ const run = async (folder: string, ...args: string[]): Promise<{ status: number;
   const status = await runCa(args, folder, (line) => lines.push(line));
   return { status, lines };
 };
+
+const has = (program: string): boolean => spawnSync(program, ['version']).error === undefined;
 
 describe('crawlgate ca', () => {
   it('print shows the certificate that the proxy uses', async () => {
@@ -83,7 +86,18 @@ describe('crawlgate ca', () => {
     const file = join(testFolder(), 'exported.pem');
     const keys = [readFileSync(join(folder, CA_FILES.key), 'utf8')];
     const said: string[] = [];
-    for (const args of [['print'], ['fingerprint'], ['export', file], ['renew'], ['print'], ['nonsense'], []]) {
+    const words = [
+      'print',
+      'fingerprint',
+      'spki',
+      'path',
+      `export ${file}`,
+      'renew',
+      'print',
+      'install --system',
+      'nonsense',
+    ];
+    for (const args of [[], ...words.map((word) => word.split(' '))]) {
       said.push(...(await run(folder, ...args)).lines);
       keys.push(readFileSync(join(folder, CA_FILES.key), 'utf8'));
     }
@@ -115,21 +129,76 @@ describe('crawlgate ca', () => {
     });
   });
 
-  it.each([[], ['nonsense'], ['toString'], ['export'], ['export', 'a', 'b'], ['print', 'extra']])(
-    'explains itself for %j and makes nothing',
-    async (...args) => {
-      const folder = join(testFolder(), 'certs');
-      const { status, lines } = await run(folder, ...args);
-      expect(status).toBe(2);
-      expect(lines.map((line) => line.split(' ').slice(0, 3).join(' '))).toEqual([
-        'crawlgate ca print',
-        'crawlgate ca export',
-        'crawlgate ca fingerprint',
-        'crawlgate ca renew',
-      ]);
-      expect(existsSync(folder)).toBe(false);
-    },
-  );
+  it.each([
+    [['nonsense']],
+    [['toString']],
+    [['export']],
+    [['export', 'a', 'b']],
+    [['print', 'extra']],
+    [['install']],
+    [['install', '--nss']],
+    [['install', '--system', 'extra']],
+    [['install', '--all']],
+  ])('explains itself for %j and makes nothing', async (args) => {
+    const folder = join(testFolder(), 'certs');
+    const { status, lines } = await run(folder, ...args);
+    expect(status).toBe(2);
+    expect(lines.map((line) => /^crawlgate ca (.*?) {2}/.exec(line)?.[1])).toEqual([
+      '',
+      'path',
+      'print',
+      'export FILE',
+      'fingerprint',
+      'spki',
+      'install --nss DIR',
+      'install --system',
+      'renew',
+    ]);
+    expect(existsSync(folder)).toBe(false);
+  });
+
+  it.each(['path', '--print-path'])('%s shows where the certificate is, whole, and nothing else', async (word) => {
+    const folder = testFolder();
+    const { status, lines } = await run(relative('.', folder), word);
+    expect({ status, lines }).toEqual({ status: 0, lines: [join(folder, CA_FILES.certificate)] });
+    expect(readFileSync(lines[0] ?? '', 'utf8')).toBe(openAuthority(folder).certificatePem);
+  });
+
+  it('alone it shows path, end, fingerprint and where each family of clients wants the file', async () => {
+    const folder = testFolder();
+    const { fingerprint } = openAuthority(folder);
+    const { status, lines } = await run(folder);
+    const text = lines.join('\n');
+    expect(status).toBe(0);
+    expect(lines[0]).toBe(`CA certificate: ${join(folder, CA_FILES.certificate)}`);
+    expect(lines[1]).toMatch(new RegExp(`^Valid until 20\\d\\d-\\d\\d-\\d\\d, SHA-256 ${fingerprint}$`));
+    for (const word of ['--cacert', 'REQUESTS_CA_BUNDLE', 'NODE_EXTRA_CA_CERTS', 'keytool', '--nss', '--system'])
+      expect(text).toContain(word);
+    expect(text).not.toContain('<file>');
+  });
+
+  it('install --system shows commands for the machine and runs none; a path with spaces stays one word', async () => {
+    const folder = join(testFolder(), "it's a folder");
+    const { status, lines } = await run(folder, 'install', '--system');
+    expect(status).toBe(0);
+    const commands = lines.filter((line) => !line.startsWith('#'));
+    expect(commands.length).toBe(lines.length / 2);
+    for (const command of commands) expect(command).toContain(`it'\\''s a folder/${CA_FILES.certificate}'`);
+    expect(lines).toContain('# Debian, Ubuntu');
+  });
+
+  it.runIf(has('openssl'))('--print-fingerprint and --print-spki are what openssl says', async () => {
+    const folder = testFolder();
+    openAuthority(folder);
+    const file = join(folder, CA_FILES.certificate);
+    const said = execFileSync('openssl', ['x509', '-in', file, '-noout', '-fingerprint', '-sha256'], {
+      encoding: 'utf8',
+    });
+    expect((await run(folder, '--print-fingerprint')).lines).toEqual([said.trim().split('=')[1]]);
+    const pipe = `openssl x509 -in '${file}' -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64`;
+    const hash = execFileSync('sh', ['-c', pipe], { encoding: 'utf8' }).trim();
+    for (const word of ['spki', '--print-spki']) expect((await run(folder, word)).lines).toEqual([hash]);
+  });
 
   it('leaves no temporary file behind', async () => {
     const folder = testFolder();
