@@ -1,10 +1,11 @@
 /** Java's two clients by their examples, compiled once, and what they do without the settings that the examples make. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Exit, run } from '../support/child.ts';
+import { basic } from '../support/client.ts';
 import { describeClient } from './kit.ts';
 import {
   checkExamples,
@@ -19,65 +20,7 @@ import {
 } from './languages.ts';
 import type { ClientId } from './programs.ts';
 
-const SOURCES = 'examples/java';
-
-/** Several pages at once with a client of default settings. */
-const PARALLEL = `
-import java.net.*;
-import java.net.http.*;
-import java.util.stream.*;
-
-public class Parallel {
-    public static void main(String[] args) throws Exception {
-        var proxy = System.getenv("CRAWLGATE_PROXY").split(":");
-        var client = HttpClient.newBuilder()
-                .proxy(ProxySelector.of(new InetSocketAddress(proxy[0], Integer.parseInt(proxy[1]))))
-                .authenticator(ClientFetch.key(System.getenv("CRAWLGATE_API_KEY")))
-                .build();
-        var asked = Stream.of(args)
-                .map(url -> HttpRequest.newBuilder(URI.create(url)).build())
-                .map(request -> client.sendAsync(request, HttpResponse.BodyHandlers.ofString()))
-                .collect(Collectors.toList());
-        for (var one : asked) {
-            var error = one.get().headers().firstValue("X-Crawlera-Error").orElse("");
-            System.out.println((one.get().version() + " " + one.get().statusCode() + " " + error).trim());
-        }
-    }
-}
-`;
-
-/** A program that knows nothing of proxies but for its Authenticator; a thread for each page. */
-const PLAIN = `
-import java.net.*;
-import java.util.*;
-
-public class Plain {
-    public static void main(String[] args) throws Exception {
-        var key = System.getenv("CRAWLGATE_API_KEY");
-        var stubborn = new Authenticator() {
-            @Override
-            protected PasswordAuthentication getPasswordAuthentication() {
-                return new PasswordAuthentication(key, new char[0]);
-            }
-        };
-        Authenticator.setDefault(System.getProperty("stubborn") == null ? UrlFetch.key(key) : stubborn);
-        var all = new ArrayList<Thread>();
-        for (var url : args) all.add(new Thread(() -> show(url)));
-        for (var one : all) one.start();
-        for (var one : all) one.join();
-    }
-
-    static void show(String url) {
-        try {
-            var connection = (HttpURLConnection) new URL(url).openConnection();
-            var status = connection.getResponseCode();
-            System.out.println(status + " " + Objects.toString(connection.getHeaderField("X-Crawlera-Error"), ""));
-        } catch (Exception failure) {
-            System.out.println(failure);
-        }
-    }
-}
-`;
+const EXAMPLES = 'examples/java';
 
 const compiled = { folder: '' };
 
@@ -85,17 +28,12 @@ const compiled = { folder: '' };
 const compile = (): void => {
   if (compiled.folder !== '') return;
   compiled.folder = mkdtempSync(join(tmpdir(), 'crawlgate-java-'));
-  const own = [join(compiled.folder, 'Parallel.java'), join(compiled.folder, 'Plain.java')];
-  for (const file of own) writeFileSync(file, file.endsWith('Plain.java') ? PLAIN : PARALLEL);
-  const examples = readdirSync(SOURCES).filter((name) => name.endsWith('.java'));
-  execFileSync('javac', [
-    '-Xlint:all',
-    '-Werror',
-    '-d',
-    compiled.folder,
-    ...own,
-    ...examples.map((name) => join(SOURCES, name)),
-  ]);
+  const sources = [EXAMPLES, 'test/clients/java'].flatMap((folder) =>
+    readdirSync(folder)
+      .filter((name) => name.endsWith('.java'))
+      .map((name) => join(folder, name)),
+  );
+  execFileSync('javac', ['-Xlint:all', '-Werror', '-d', compiled.folder, ...sources]);
 };
 
 /** A key store with the CA alone, as an operator makes it. */
@@ -154,7 +92,10 @@ describeJava('javaHttpClient', () => {
     expect(town.tap.heads.slice(1).map(withKey)).toEqual([[false], [true]]);
   });
 
-  it('U-04 shows bad_auth where the key went along at once', async () => {
+  it('U-04 gives a wrong key four times to challenges, once where it goes along unasked and shows bad_auth', async () => {
+    const asked = await startTapped();
+    await runClient('fetch', asked, `${asked.site.httpUrl}/`, { key: WRONG_KEY });
+    expect(asked.tap.heads.flatMap(withKey)).toEqual([false, true, true, true, true]);
     const town = await startTapped();
     const { err, status } = await runClient('session', town, `${town.site.httpsUrl}/`, { key: WRONG_KEY });
     expect([status, err.trim()]).toEqual([1, '407 bad_auth: null']);
@@ -200,16 +141,23 @@ describeJava('javaUrlConnection', () => {
     return [...settings, ...makeTrust(town)];
   };
 
-  it('U-05 answers a challenge on another connection, always', async () => {
+  it('U-05 answers the challenge on another connection, to http pages too', async () => {
     const town = await startTapped();
     await runUrl('fetch', town, `${town.site.httpUrl}/`);
-    await runUrl('fetch', town, `${town.site.httpsUrl}/`);
-    expect(town.tap.heads.map(withKey)).toEqual([[false], [true], [false], [true]]);
+    expect(town.tap.heads.map(withKey)).toEqual([[false], [true]]);
   });
 
   it('U-06 gives no key to CONNECT where Basic is left disabled for tunnels', async () => {
     const town = await startTapped();
     const { out } = await java(town, 'Plain', [`${town.site.httpsUrl}/`], { flags: proxied(town) });
+    expect(out).toBe('407 bad_auth\n');
+    expect(town.tap.heads.map(withKey)).toEqual([[false]]);
+  });
+
+  it('U-06 leaves a Proxy-Authorization header out of CONNECT', async () => {
+    const town = await startTapped();
+    const header = `-Dheader=${basic(town.key)}`;
+    const { out } = await java(town, 'Plain', [`${town.site.httpsUrl}/`], { flags: [BASIC, header, ...proxied(town)] });
     expect(out).toBe('407 bad_auth\n');
     expect(town.tap.heads.map(withKey)).toEqual([[false]]);
   });
