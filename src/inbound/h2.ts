@@ -90,7 +90,7 @@ export const makeH2 = (ports: H2Ports): H2 => {
     const onStream = (stream: ServerHttp2Stream, _headers: unknown, flags: number, raw: readonly string[]): void => {
       stream.on('error', ignore);
       stream.once('close', () => {
-        if (!budget.spend(stream.rstCode)) session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+        if (!budget.spend(stream.rstCode)) session.destroy(new Error('too many resets'), constants.NGHTTP2_ENHANCE_YOUR_CALM);
       });
       idle?.cancel();
       void run(stream, raw, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0, link).then(rest);

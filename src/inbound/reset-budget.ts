@@ -1,8 +1,8 @@
 /** How many streams of one HTTP/2 connection may end by a reset, so that opening and resetting them is no attack (robustness F02). */
 import { constants } from 'node:http2';
 
-/** A person who leaves a page with hundreds of images resets them all at once. */
-const BURST = 1_000;
+/** A person who leaves a page with hundreds of images resets them all at once. Below nghttp2's 1000, from which on it merely ignores. */
+const BURST = 900;
 const PER_SECOND = 33;
 
 /** Codes of an end that is nobody's fault but ours or the website's. */
@@ -14,8 +14,8 @@ export interface ResetBudget {
 }
 
 /**
- * nghttp2 counts the resets a client sends by the same figures; this one also counts those that a client makes us send
- * by breaking the rules of its own streams. `now` in milliseconds.
+ * Counted are the resets a client sends, and those it makes us send by breaking the rules of its own streams.
+ * `now` in milliseconds.
  */
 export const makeResetBudget = (now: () => number): ResetBudget => {
   let spent = 0;

@@ -36,7 +36,10 @@ export const openAlpn = async (
 export const openH2 = async (proxy: RunningProxy, authority: string, more = AUTH): Promise<ClientHttp2Session> => {
   const secure = await openAlpn(proxy, authority, ['h2', 'http/1.1'], more);
   if (secure.alpnProtocol !== 'h2') throw new Error(`ALPN agreed on ${secure.alpnProtocol}`);
-  const session = connect(`https://${authority}`, { createConnection: () => secure, maxHeaderListPairs: 4_000 });
+  const session = connect(`https://${authority}`, {
+    createConnection: () => secure,
+    maxSendHeaderBlockLength: 1_000_000,
+  });
   session.on('error', () => {});
   onTestFinished(() => session.destroy());
   return session;

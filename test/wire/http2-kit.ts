@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest';
 import type { Clock } from '../../src/pipeline/ports.ts';
-import { makeAuthority } from '../support/certificates.ts';
+import { makeAuthority, type TestCertificate } from '../support/certificates.ts';
 import { makeOrigin, type Origin, type OriginOptions, reply } from '../support/origin.ts';
 import { type RunningProxy, startProxy } from '../support/proxy.ts';
 
@@ -14,6 +14,8 @@ export interface H2Stage {
   readonly origin: Origin;
   /** `shop.localhost:port`. */
   readonly authority: string;
+  /** Of the target's, for further targets of the same name. */
+  readonly certificate: TestCertificate;
 }
 
 export const TARGETS = (roots: string): string =>
@@ -32,12 +34,14 @@ export const makeH2Stage = (options: StageOptions = {}): H2Stage => {
   let proxy: RunningProxy;
   let origin: Origin;
   let folder: string;
+  let certificate: TestCertificate;
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'crawlgate-h2-'));
     const roots = join(folder, 'roots.pem');
     const authority = makeAuthority();
     writeFileSync(roots, authority.cert);
-    origin = await makeOrigin({ ...about, certificate: authority.issue({ hosts: ['shop.localhost'] }) });
+    certificate = authority.issue({ hosts: ['shop.localhost'] });
+    origin = await makeOrigin({ ...about, certificate });
     proxy = await startProxy(`${listen}\n${TARGETS(roots)}${yaml}`, [], clock);
   });
   beforeEach(() => {
@@ -59,6 +63,9 @@ export const makeH2Stage = (options: StageOptions = {}): H2Stage => {
     },
     get authority() {
       return `shop.localhost:${origin.port}`;
+    },
+    get certificate() {
+      return certificate;
     },
   };
 };
