@@ -61,6 +61,18 @@ export const makeGate = ({ store, clock, settings, events = {} }: GateOptions): 
     ignore(store.leave({ account, website, session, making, upstream: ending?.upstream?.id }));
   };
 
+  /**
+   * Nobody will use what was granted: the request left meanwhile. The id of a session it made was told nobody, so it
+   * need not live until it is idle (S-11); a named one may have others in it by now.
+   */
+  const forsake = (held: Held): void => {
+    leave(held, undefined);
+    const { ask, sessionId, fresh } = held;
+    if (fresh && sessionId !== undefined && ask.session?.by === 'create') {
+      ignore(store.closeSession(ask.account, sessionId));
+    }
+  };
+
   const outlook = ({ ask, sessionId, fresh }: Held): Soon<number> => store.outlook(ask, fresh ? undefined : sessionId);
 
   const wait = (held: Held, waiting: Waiting, stop: Stop): Promise<Turn> => {
@@ -74,7 +86,7 @@ export const makeGate = ({ store, clock, settings, events = {} }: GateOptions): 
       maxHoldMs: settings().maxHoldMs,
       onRefused: refusalOf,
       outlook: () => outlook(held),
-      onLost: () => leave(held, undefined),
+      onLost: () => forsake(held),
     }) as Promise<Turn>;
   };
 
@@ -86,7 +98,7 @@ export const makeGate = ({ store, clock, settings, events = {} }: GateOptions): 
     if (admission.kind === 'wait') return wait(held, admission, stop);
     const turn = turnOf(held, admission, 0);
     if (stop.reason) {
-      leave(held, undefined);
+      forsake(held);
       throw stop.reason;
     }
     return turn;

@@ -463,6 +463,47 @@ describe.each([
   });
 });
 
+describe('a request that leaves while a store that answers later grants it', () => {
+  const slow = (session: Ask['session']): Ask => ask({ session, siteDelayMs: 500, slaveDelayMs: 0 });
+
+  const sessionsAfter = async (bench: Bench, entry: Entry, stop: StopButton): Promise<number> => {
+    stop.press(new Gone());
+    await bench.clock.advance(0);
+    expect(entry.error).toBeInstanceOf(Gone);
+    expect(entry.turn).toBeUndefined();
+    return (await bench.store.listSessions('demo')).length;
+  };
+
+  it('S-11 leaves no session behind that create would have made', async () => {
+    const bench = makeBench(upstreams(2), delayed);
+    const stop = makeStop();
+    expect(await sessionsAfter(bench, bench.enter(slow(CREATE), stop), stop)).toBe(0);
+    expect(bench.gate.load()).toEqual({ outstanding: 0, waiting: 0 });
+  });
+
+  it('S-11 nor when it had waited for its turn', async () => {
+    const bench = makeBench(upstreams(2), delayed);
+    const stop = makeStop();
+    bench.enter(slow(undefined));
+    await bench.clock.advance(0);
+    const entry = bench.enter(slow(CREATE), stop);
+    await bench.clock.advance(0);
+    expect(bench.gate.load().waiting).toBe(1);
+    bench.clock.jump(500);
+    // The next one to come has the store asked for those whose time it is.
+    bench.enter(slow(undefined));
+    expect(await sessionsAfter(bench, entry, stop)).toBe(0);
+    expect(bench.gate.load()).toEqual({ outstanding: 2, waiting: 1 });
+  });
+
+  it('U-11 leaves a named one to the others that may be in it', async () => {
+    const bench = makeBench(upstreams(2), delayed);
+    const stop = makeStop();
+    const entry = bench.enter(slow({ by: 'name', name: 'anna' }), stop);
+    expect(await sessionsAfter(bench, entry, stop)).toBe(1);
+  });
+});
+
 describe('the gate on a store that fails', () => {
   const broken = (step: keyof Store, error: Error) => (store: Store) =>
     new Proxy(store, {
