@@ -119,7 +119,7 @@ export interface Language {
 }
 
 /** The control headers, the key and everything hop-by-hop stay here (F-01, U-10). */
-export const expectNothingOfOurs = (seen: readonly SeenRequest[]): void => {
+const expectNothingOfOurs = (seen: readonly SeenRequest[]): void => {
   for (const { headers } of seen) {
     const names = Object.keys(headers).filter((name) => /^(x-crawlera|zyte-|proxy-|te$|via$|x-forwarded)/.test(name));
     expect(names).toEqual([]);
