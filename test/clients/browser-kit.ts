@@ -81,17 +81,22 @@ export const bodyOf = async (request: IncomingMessage): Promise<Buffer> => {
   return Buffer.concat(chunks);
 };
 
+/** The page left while it was answered. */
+const gone = (): void => {};
+
 /** Answers the proxy's 407 through the devtools, only when the challenge names `origin` exactly; the origins that asked are returned. */
 export const answerChallenges = async (devtools: CDPSession, origin: string, key: string): Promise<string[]> => {
   const asked: string[] = [];
-  devtools.on('Fetch.requestPaused', ({ requestId }) => void devtools.send('Fetch.continueRequest', { requestId }));
+  devtools.on('Fetch.requestPaused', ({ requestId }) => {
+    devtools.send('Fetch.continueRequest', { requestId }).catch(gone);
+  });
   devtools.on('Fetch.authRequired', ({ requestId, authChallenge }) => {
     asked.push(authChallenge.origin);
     const ours = authChallenge.source === 'Proxy' && authChallenge.origin === origin;
     const authChallengeResponse = ours
       ? ({ response: 'ProvideCredentials', username: key, password: '' } as const)
       : ({ response: 'Default' } as const);
-    void devtools.send('Fetch.continueWithAuth', { requestId, authChallengeResponse });
+    devtools.send('Fetch.continueWithAuth', { requestId, authChallengeResponse }).catch(gone);
   });
   await devtools.send('Fetch.enable', { handleAuthRequests: true });
   return asked;

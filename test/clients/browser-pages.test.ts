@@ -114,7 +114,9 @@ describeClient('chromium', () => {
     const keyring = await startKeyring(town);
     const { out } = await runChromium(town, `${town.site.httpsUrl}/`, `--proxy-server=${keyring}`, LOOPBACK_TOO);
     expect(out).toContain('<h1>shop</h1>');
-    expect(town.upstreams[0]?.seen.length).toBeGreaterThan(0);
+    const heads = town.upstreams[0]?.seen ?? [];
+    expect(heads.length).toBeGreaterThan(0);
+    expect(heads.every((head) => head.startsWith('CONNECT shop.localhost:'))).toBe(true);
   });
 
   it.each(['http', 'https'] as const)(

@@ -18,9 +18,9 @@ const shop = website({
     response.setHeader('Content-Type', 'image/svg+xml');
     response.end('<svg xmlns="http://www.w3.org/2000/svg"/>');
   },
-  '/banned': (_request, response) => {
-    response.writeHead(503, { 'Content-Type': 'text/plain' });
-    response.end('go away');
+  '/banned': (request, response, url) => {
+    response.statusCode = 503;
+    return html('go away')(request, response, url);
   },
   '/locked': (_request, response) => {
     response.writeHead(401, { 'WWW-Authenticate': 'Basic realm="shop"' });
@@ -83,7 +83,7 @@ describeClient('browserPlugins', () => {
       expect(heads.at(-1)).toContain('\r\nX-Crawlera-Error: bad_session_id\r\n');
       expect(heads.at(-1)).toContain(`\r\nX-Crawlera-Session: ${id}\r\n`);
       const good = await page.goto(`${url}/banned?third`);
-      expect(await good?.text()).toBe('go away');
+      expect(await good?.text()).toContain('go away');
       expect(trace.sessions.at(-1)).not.toBe(id);
     }
     expect(trace.sessions).toHaveLength(3);
@@ -127,7 +127,8 @@ describeClient('browserPlugins', () => {
     const trace = await pluginByDevtools(page, { spmHost: `http://${town.address}`, key: town.key });
     await page.goto(`${town.site.httpsUrl}/locked`).catch(() => {});
     expect(trace.challenges).toContain(town.site.httpsUrl);
-    expect(town.site.seen.map(({ headers }) => headers.authorization)).toEqual([undefined]);
+    expect(town.site.seen.length).toBeGreaterThan(0);
+    expect(town.site.seen.every(({ headers }) => headers.authorization === undefined)).toBe(true);
   });
 
   it('S-04 U-08 fails the page when no session can be made', async () => {

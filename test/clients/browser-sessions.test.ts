@@ -85,7 +85,7 @@ describeClient('chromium', () => {
   });
 
   it('U-11 S-11 goes on in a new session, without an error, once the old one has expired', async () => {
-    const town = await startTown({ upstreams: 3, handler: album, yaml: 'sessions: { idle: 2s }' });
+    const town = await startTown({ upstreams: 3, handler: album, yaml: 'sessions: { idle: 3s }' });
     const { browser } = await browse(town);
     const before = await visit(browser, town, 'ada');
     let count = 1;

@@ -59,6 +59,9 @@ const keepSession = (options: PluginOptions, trace: PluginTrace) => {
   };
 };
 
+/** The page left while it was answered; the plugins take no notice either. */
+const gone = (): void => {};
+
 const newTrace = (): PluginTrace => ({ sessions: [], challenges: [], names: new Set(), failures: [] });
 
 /** Through the devtools, as the plugins do it in Chromium: at the request and at the response of everything the page asks for. */
@@ -76,12 +79,12 @@ export const pluginByDevtools = async (page: Page, options: PluginOptions): Prom
     ({ requestId, request, responseHeaders, responseStatusCode, responseErrorReason }) => {
       if (responseStatusCode !== undefined || responseErrorReason !== undefined) {
         session.look(responseHeaders ?? []);
-        void devtools.send('Fetch.continueRequest', { requestId });
+        devtools.send('Fetch.continueRequest', { requestId }).catch(gone);
         return;
       }
       goOn(requestId, request.headers).catch((error: Error) => {
         trace.failures.push(error.message);
-        void devtools.send('Fetch.failRequest', { requestId, errorReason: 'Failed' });
+        devtools.send('Fetch.failRequest', { requestId, errorReason: 'Failed' }).catch(gone);
       });
     },
   );
@@ -90,7 +93,8 @@ export const pluginByDevtools = async (page: Page, options: PluginOptions): Prom
     const ours = authChallenge.source === 'Proxy' && authChallenge.origin === options.spmHost;
     const response = ours ? 'ProvideCredentials' : 'Default';
     const credentials = ours ? { username: options.key, password: '' } : {};
-    void devtools.send('Fetch.continueWithAuth', { requestId, authChallengeResponse: { response, ...credentials } });
+    const authChallengeResponse = { response, ...credentials } as const;
+    devtools.send('Fetch.continueWithAuth', { requestId, authChallengeResponse }).catch(gone);
   });
   await devtools.send('Fetch.enable', {
     patterns: [{ requestStage: 'Request' }, { requestStage: 'Response' }],
