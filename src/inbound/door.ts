@@ -37,9 +37,9 @@ export interface Door {
   destroy(): void;
 }
 
-/** T-08: plugins compare header names by case, which HTTP/2 would lower. */
-const HTTP1_ONLY = ['http/1.1'];
-const BOTH = ['h2', 'http/1.1'];
+/** T-08: plugins compare header names by case, which HTTP/2 would lower. `curl --http1.0` offers http/1.0 alone. */
+const HTTP1_ONLY = ['http/1.1', 'http/1.0'];
+const BOTH = ['h2', ...HTTP1_ONLY];
 
 export const makeDoor = (ports: DoorPorts): Door => {
   const front = makeFront(ports);

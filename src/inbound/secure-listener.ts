@@ -52,7 +52,7 @@ export const makeSecureListener = (ports: SecurePorts): SecureListener => {
       return;
     }
     // HTTP/2 is offered inside tunnels only: a proxy is spoken to in HTTP/1.1.
-    terminateTls(socket, { context, alpn: ['http/1.1'], deadlineMs: ports.handshakeMs }, (secure) => {
+    terminateTls(socket, { context, alpn: ['http/1.1', 'http/1.0'], deadlineMs: ports.handshakeMs }, (secure) => {
       clearTimeout(deadline);
       shaking.delete(socket);
       attachLink(secure, undefined, false, undefined);

@@ -228,10 +228,12 @@ describe('the inside of a tunnel', () => {
     secure.destroy();
   });
 
-  it('T-08 offers http/1.1 only', async () => {
+  it('T-08 offers http/1.1, and http/1.0 to who knows nothing newer', async () => {
     for (const [offer, chosen] of [
       [['h2', 'http/1.1'], 'http/1.1'],
       [['http/1.1'], 'http/1.1'],
+      [['http/1.0', 'http/1.1'], 'http/1.1'],
+      [['http/1.0'], 'http/1.0'],
       [[], false],
     ] as const) {
       const tunnel = await openTunnel(stage.proxy, stage.authority);
