@@ -13,6 +13,7 @@ export const USAGE = `npm run bench -- [options]
   --clients             compares ways to send the request onward instead
   --scale               memory and event loop with many hosts, tunnels, held requests instead
   --bans                what the ban rules cost a good response instead
+  --admission           what letting a request in costs with many upstreams and websites instead
   --profile PEER CASE   CPU profile of a Node peer under that load instead
 `;
 
@@ -27,6 +28,7 @@ export interface Options {
   readonly clients: boolean;
   readonly scale: boolean;
   readonly bans: boolean;
+  readonly admission: boolean;
   readonly profile: { readonly peer: string; readonly caseName: string } | undefined;
   readonly help: boolean;
 }
@@ -59,6 +61,7 @@ export const readOptions = (argv: readonly string[]): Options => {
       clients: { type: 'boolean', default: false },
       scale: { type: 'boolean', default: false },
       bans: { type: 'boolean', default: false },
+      admission: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -76,6 +79,7 @@ export const readOptions = (argv: readonly string[]): Options => {
     clients: values.clients,
     scale: values.scale,
     bans: values.bans,
+    admission: values.admission,
     profile: values.profile ? { peer, caseName } : undefined,
     help: values.help,
   };

@@ -1,6 +1,8 @@
 /** `npm run bench`: this project beside Squid, a bare relay and the plain HTTP floor, in one run on this machine. */
 import { writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
+import { measureAdmission } from './admission.ts';
+import { admissionText } from './admission-report.ts';
 import { measureBans } from './bans.ts';
 import { CASES, type Case } from './cases.ts';
 import { compareClients } from './clients.ts';
@@ -99,6 +101,10 @@ const told = (section: string, text: string, options: Options): number => {
   return 0;
 };
 
+const keep = (measured: object, { json }: Options): void => {
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(measured, undefined, 1)}\n`);
+};
+
 const main = async (): Promise<number> => {
   const options = readOptions(process.argv.slice(2));
   if (options.help) {
@@ -112,9 +118,14 @@ const main = async (): Promise<number> => {
   if (options.clients) return told('clients', await compareClients(options), options);
   if (options.scale) return told('scale', await measureScale(options.quick), options);
   if (options.bans) return told('bans', await measureBans(), options);
+  if (options.admission) {
+    const measured = await measureAdmission(options.quick);
+    keep(measured, options);
+    return told('admission', admissionText(measured), options);
+  }
   const report = await compare(options);
   say(markdown(report));
-  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(report, undefined, 1)}\n`);
+  keep(report, options);
   if (options.write) writeSection('results', markdown(report));
   return report.summaries.some((one) => one.errors > 0) ? 1 : 0;
 };
