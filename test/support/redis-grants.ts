@@ -1,4 +1,5 @@
 /** Reads from a Redis which turns its scripts granted at a website, and when by its own clock: nobody's noting can be late. */
+import { connect, type Socket } from 'node:net';
 import { Redis } from 'ioredis';
 
 export interface Grant {
@@ -31,13 +32,34 @@ const readGrant = (fields: readonly string[]): Grant | undefined => {
   return { at, upstream, account };
 };
 
+const QUOTED = /"((?:[^"\\]|\\.)*)"/g;
+
+/** What MONITOR tells, a call with its words at a time; those of scripts are among them. */
+const watchCalls = async (port: number, seen: (words: readonly string[]) => void): Promise<Socket> => {
+  const socket = connect(port, '127.0.0.1');
+  let text = '';
+  const started = new Promise<void>((resolve, reject) => {
+    socket.once('error', reject);
+    socket.on('data', (chunk) => {
+      const lines = (text + chunk.toString('latin1')).split('\r\n');
+      text = lines.pop() ?? '';
+      for (const line of lines) {
+        if (line === '+OK') resolve();
+        else seen([...line.matchAll(QUOTED)].map((match) => match[1] as string));
+      }
+    });
+  });
+  socket.write('MONITOR\r\n');
+  await started;
+  return socket;
+};
+
 export const watchGrants = async (port: number, website: string): Promise<GrantLog> => {
   const admin = new Redis(port, '127.0.0.1');
-  const monitor = await admin.monitor();
   const waiting = new Map<string, () => void>();
   let grants: Grant[] = [];
   let reads = 0;
-  monitor.on('monitor', (_time: string, [command = '', key = '', ...fields]: string[]) => {
+  const monitor = await watchCalls(port, ([command = '', key = '', ...fields]) => {
     if (/^echo$/i.test(command)) waiting.get(key)?.();
     if (!/^hset$/i.test(command) || !key.endsWith(`:site:${website}`)) return;
     const grant = readGrant(fields);
@@ -54,7 +76,7 @@ export const watchGrants = async (port: number, website: string): Promise<GrantL
       return all;
     },
     close: () => {
-      monitor.disconnect();
+      monitor.destroy();
       admin.disconnect();
     },
   };
