@@ -166,6 +166,7 @@ describe('two processes on one Redis', () => {
    * machine may not let them: it takes a round without such pauses to say that it is wrong.
    */
   const keepsGapsAndOrder = async (count: number, queue: (i: number) => [Side, Ask], gapMs: number): Promise<void> => {
+    let right = 0;
     let wrong = 0;
     for (let round = 0; round < 20; round++) {
       const log: string[] = [];
@@ -186,8 +187,9 @@ describe('two processes on one Redis', () => {
       const gaps = gapsOf(grants.map(({ at }) => at));
       expect(Math.min(...gaps), `round ${round}: ${gaps}`).toBeGreaterThanOrEqual(gapMs);
       const misplaced = log.filter((name, i) => Math.abs(Number(name) - i) > 1);
-      if (misplaced.length === 0) return;
-      if (pauseMs < CALM_MS && ++wrong === 3) expect(misplaced).toEqual([]);
+      // Without care for it, one round in five is in order by chance.
+      if (misplaced.length === 0 && ++right === 2) return;
+      if (misplaced.length > 0 && pauseMs < CALM_MS && ++wrong === 3) expect(misplaced).toEqual([]);
     }
     throw new Error('this machine is too busy to judge the order of turns');
   };
