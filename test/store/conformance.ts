@@ -959,13 +959,14 @@ const cookies = (withLab: WithLab): void => {
       expect(kept).toBe(1_000);
       expect(await lab.store.cookies.read(jarOf(), shop(1_004))).toBeDefined();
     }),
+    60_000,
   );
 };
 
-/** Runs the suite on the store that `open` opens. */
 /** `brief` leaves out the one test that takes thousands of steps on ten upstreams. */
 export type Extent = 'whole' | 'brief';
 
+/** Runs the suite on the store that `open` opens. */
 export const storeConformance = (name: string, open: OpenForTest, extent: Extent = 'whole'): void => {
   const withLab: WithLab =
     (all, run, settings = {}) =>
