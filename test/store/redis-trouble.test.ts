@@ -46,6 +46,20 @@ const open = (
   return { store, said };
 };
 
+/** One that has served a request. A very busy machine may not connect within the time that a request waits for it. */
+const openUp = async (location: string): Promise<Opened> => {
+  for (let tries = 1; ; tries++) {
+    const opened = open(location);
+    try {
+      await opened.store.admit(ask(FREE), false);
+      return opened;
+    } catch (error) {
+      if (tries === 10) throw error;
+      await opened.store.close();
+    }
+  }
+};
+
 const lost = async (step: () => unknown): Promise<void> => {
   const since = performance.now();
   const error = await Promise.resolve()
@@ -149,8 +163,7 @@ describe.runIf(hasRedis)('a Redis in trouble', () => {
   });
 
   it('robustness G14 answers everything within 250 ms while Redis takes two seconds, and recovers by itself', async () => {
-    const { store, said } = open(wire.url);
-    await store.admit(ask(FREE), false);
+    const { store, said } = await openUp(wire.url);
     wire.delay(2_000);
     await Promise.all(everyStep(store).map(lost));
     const since = performance.now();
@@ -163,8 +176,7 @@ describe.runIf(hasRedis)('a Redis in trouble', () => {
   });
 
   it('robustness G14 makes a new connection when one stays silent', async () => {
-    const { store } = open(wire.url);
-    await store.admit(ask(FREE), false);
+    const { store } = await openUp(wire.url);
     wire.delay(Number.POSITIVE_INFINITY);
     await lost(() => store.admit(ask(FREE), false));
     const [before] = [wire.connections()];
@@ -174,8 +186,7 @@ describe.runIf(hasRedis)('a Redis in trouble', () => {
   });
 
   it('robustness G14 loses what was under way when the connection breaks, and goes on over the next one', async () => {
-    const { store } = open(wire.url);
-    await store.admit(ask(FREE), false);
+    const { store } = await openUp(wire.url);
     wire.delay(Number.POSITIVE_INFINITY);
     const steps = everyStep(store).map(lost);
     wire.cut();
@@ -225,8 +236,7 @@ describe.runIf(hasRedis)('a Redis in trouble', () => {
   });
 
   it('robustness G14 refuses while the server is a replica or out of memory, and goes on when it is not', async () => {
-    const { store, said } = open(server.url);
-    await store.admit(ask(FREE), false);
+    const { store, said } = await openUp(server.url);
     await admin.replicaof('127.0.0.1', String(await freePort()));
     await lost(() => store.admit(ask(FREE), false));
     await lost(() => store.openSession('demo', 10, undefined));
