@@ -3,7 +3,6 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Authority } from './authority.ts';
 import { type FrontPorts, makeFront } from './front.ts';
 import { makeH2 } from './h2.ts';
-import { mayHandOver, takeOver } from './handover.ts';
 import { attachLink, isIdle } from './link.ts';
 import { type ListenerOptions, makeListener } from './listener.ts';
 import { makeSecureListener } from './secure-listener.ts';
@@ -11,7 +10,7 @@ import { makeTunnels } from './tunnels.ts';
 
 export interface DoorPorts extends FrontPorts {
   readonly authority: Authority;
-  readonly listen: Omit<ListenerOptions, 'isIdle'>;
+  readonly listen: Omit<ListenerOptions, 'isIdle' | 'clock'>;
   /** Port of the second listener, which speaks TLS to the client (T-21). */
   readonly tlsPort: number | undefined;
   /** Names and addresses the certificate of that listener is for. */
@@ -44,14 +43,11 @@ const BOTH = ['h2', ...HTTP1_ONLY];
 export const makeDoor = (ports: DoorPorts): Door => {
   const front = makeFront(ports);
   const listener = makeListener(
-    { ...ports.listen, isIdle },
+    { ...ports.listen, clock: ports.clock, isIdle },
     {
       connection: (socket: Socket) => attachLink(socket, undefined, false, undefined),
       connect: (request, socket, head) => tunnels.onConnect(request, socket, head),
       request: front.onRequest,
-      mayUpgrade: mayHandOver,
-      upgrade: (request, _socket, head) =>
-        front.onUpgrade(request, takeOver(request, head, ports.clock, ports.listen.idleMs, listener.feed)),
       malformed: front.onMalformed,
     },
   );

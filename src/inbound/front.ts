@@ -1,21 +1,20 @@
 /** What happens to a request that arrives: read, identified, then answered by an endpoint or run by the exchange. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Refusal } from '../model/errors.ts';
-import { lastValue } from '../model/headers.ts';
+import { allValues, lastValue } from '../model/headers.ts';
 import type { Job } from '../model/job.ts';
 import { makeRequestBody, type RequestBody } from '../pipeline/body.ts';
 import type { Exchange } from '../pipeline/exchange.ts';
-import type { Endpoints } from '../pipeline/ports.ts';
+import type { BodySource, Endpoints } from '../pipeline/ports.ts';
 import { makeStop } from '../pipeline/stop.ts';
 import type { Forwarded } from '../policy/forward.ts';
-import { handshakeHeaders, namesWebSocket } from '../policy/upgrade.ts';
+import { handshakeHeaders, hasOption, namesWebSocket } from '../policy/upgrade.ts';
+import type { Answer } from './answer.ts';
 import { clientBody } from './client-body.ts';
+import type { ClientRequest } from './conversation.ts';
 import type { Streamed } from './h2.ts';
-import type { Handover } from './handover.ts';
 import { checkFraming, type Entrance, endToEnd, identify, locate, makeJob } from './intake.ts';
-import { type Link, linger, linkOf } from './link.ts';
-import { makeReply } from './reply.ts';
-import { type Arrival, type ClientRequest, makeTurnAway, nextId, receiptOf, type TurnAwayPorts } from './turn-away.ts';
+import { linger, linkOf } from './link.ts';
+import { type Arrival, makeTurnAway, nextId, receiptOf, type TurnAwayPorts } from './turn-away.ts';
 
 export interface FrontPorts extends TurnAwayPorts {
   readonly exchange: Exchange;
@@ -24,56 +23,36 @@ export interface FrontPorts extends TurnAwayPorts {
   draining(): boolean;
 }
 
-/** Where `100 Continue` is written. */
-interface Continuing {
-  writeContinue(): void;
-}
-
 /** Bodies up to this size are read to their end after an early answer, so that the connection can go on. */
 const DRAINABLE_BYTES = 65_536;
 
 export const makeFront = (ports: FrontPorts) => {
   const turnAway = makeTurnAway(ports);
 
-  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
-    const link = linkOf(request.socket);
-    // A pipelined request behind a malformed one: its connection is already on its way out.
-    if (link.closing) return;
-    void handle(request, response, link, undefined);
-  };
-
-  /** A request whose connection may leave HTTP (T-18); answered otherwise, the connection goes on. */
-  const onUpgrade = (request: IncomingMessage, handover: Handover): void => {
-    void handle(request, handover.response, linkOf(request.socket), handover);
+  const onRequest = (request: ClientRequest, body: BodySource, answer: Answer): void => {
+    void handle(request, body, answer);
   };
 
   /** Never rejects. */
-  const handle = async (
-    request: IncomingMessage,
-    response: ServerResponse,
-    link: Link,
-    handover: Handover | undefined,
-  ): Promise<void> => {
+  const handle = async (request: ClientRequest, body: BodySource, answer: Answer): Promise<void> => {
+    const { socket } = request;
+    const link = linkOf(socket);
     const stop = makeStop();
     link.running.add(stop);
-    const closing = (): boolean => {
+    answer.isLast = () => {
       link.closing ||= ports.draining() || hasUnreadBody(request);
       return link.closing;
     };
-    const plain = makeReply(response, ports.clock, closing);
-    const reply = handover ? { ...plain, upgrade: handover.upgrade } : plain;
-    const arrival: Arrival = { id: nextId(), request, link, reply, stop, place: undefined, known: undefined };
+    const arrival: Arrival = { id: nextId(), request, link, reply: answer, stop, place: undefined, known: undefined };
     link.last = arrival;
     try {
-      await serve(arrival, response);
+      await serve(arrival, body);
     } catch (error) {
       await turnAway.request(arrival, error);
     }
     link.running.delete(stop);
-    if (link.running.size > 0) return;
-    if (link.closing) linger(request.socket);
-    else if (ports.draining()) closeOnceSent(request, response);
-    else handover?.giveBack();
+    // The head may have promised to go on, before the shutdown began (T-20).
+    if (link.closing || ports.draining()) linger(socket);
   };
 
   /** A request of an HTTP/2 stream (T-08): its connection is not its own and outlives it. Never rejects. */
@@ -82,18 +61,18 @@ export const makeFront = (ports: FrontPorts) => {
     const arrival: Arrival = { id: nextId(), request, link, reply, stop, place: undefined, known: undefined };
     try {
       if (flaw) throw flaw;
-      await serve(arrival, streamed);
+      await serve(arrival, clientBody(request, expectsContinue(request) ? streamed.writeContinue : undefined));
     } catch (error) {
       await turnAway.request(arrival, error);
     }
   };
 
   /** In the order of H-07. */
-  const serve = (arrival: Arrival, response: Continuing): Promise<void> | undefined => {
+  const serve = (arrival: Arrival, body: BodySource): Promise<void> | undefined => {
     const { request, link, stop } = arrival;
     const { rawHeaders } = request;
     const entrance = ports.entrance();
-    const place = locate(request.url ?? '', link, entrance.own);
+    const place = locate(request.url, link, entrance.own);
     arrival.place = place;
     const forwarded = endToEnd(rawHeaders, place);
     checkFraming(request, forwarded);
@@ -107,7 +86,7 @@ export const makeFront = (ports: FrontPorts) => {
       {
         account: known.account,
         suffix: known.suffix,
-        method: request.method ?? 'GET',
+        method: request.method,
         target: place.target,
         path: place.path,
         headers: rawHeaders,
@@ -120,14 +99,15 @@ export const makeFront = (ports: FrontPorts) => {
       entrance,
       arrival.id,
     );
+    const upload = bodyOf(body, forwarded, job, entrance);
     // Refused rather than left hanging where the connection cannot be switched; any other protocol is simply not taken up.
-    if (webSocket && (!arrival.reply.upgrade || request.method !== 'GET')) throw new Refusal('no_upgrade');
-    return ports.exchange(job, bodyOf(request, response, forwarded, job, entrance), arrival.reply, stop);
+    if (webSocket && !(arrival.reply.upgrade && maySwitch(request, upload))) throw new Refusal('no_upgrade');
+    return ports.exchange(job, upload, arrival.reply, stop);
   };
 
   const direct = async (arrival: Arrival, url: string, entrance: Entrance): Promise<void> => {
     const { request, link, reply, id, stop } = arrival;
-    const { method = 'GET', rawHeaders } = request;
+    const { method, rawHeaders } = request;
     const endpoint = ports.endpoints.find(method, url, rawHeaders);
     if (!endpoint?.open) arrival.known = identify(rawHeaders, link, { kind: 'endpoint', url }, entrance);
     if (!endpoint) throw new Refusal('bad_endpoint');
@@ -139,31 +119,31 @@ export const makeFront = (ports: FrontPorts) => {
   };
 
   const bodyOf = (
-    request: ClientRequest,
-    response: Continuing,
-    forwarded: Forwarded,
+    source: BodySource,
+    { chunked, contentLength = 0 }: Forwarded,
     job: Job,
     entrance: Entrance,
   ): RequestBody | undefined => {
-    const { chunked, contentLength = 0, expect } = forwarded;
     if (!chunked && contentLength === 0) return undefined;
-    const waits = expect !== undefined && expect.trim().toLowerCase() === '100-continue';
-    const onStart = waits && request.httpVersion === '1.1' ? () => response.writeContinue() : undefined;
     const limits = { keepBytes: entrance.replayBytes, stallMs: job.controls.timeoutMs };
-    return makeRequestBody(clientBody(request, onStart), chunked ? undefined : contentLength, limits, ports.clock);
+    return makeRequestBody(source, chunked ? undefined : contentLength, limits, ports.clock);
   };
 
-  return { onRequest, onUpgrade, onStream, onMalformed: turnAway.malformed, refuseConnect: turnAway.connect };
+  return { onRequest, onStream, onMalformed: turnAway.malformed, refuseConnect: turnAway.connect };
 };
 
-/** The head went out before the shutdown began and promised to go on: the connection closes after the body (T-20). */
-const closeOnceSent = ({ socket }: IncomingMessage, response: ServerResponse): void => {
-  if (response.writableFinished) linger(socket);
-  else response.once('finish', () => linger(socket));
-};
+/** T-18: only a GET of HTTP/1.1 without body, whose `Connection` names the upgrade. */
+const maySwitch = ({ method, httpVersion, rawHeaders }: Omit<ClientRequest, 'socket'>, body: unknown): boolean =>
+  method === 'GET' &&
+  httpVersion === '1.1' &&
+  body === undefined &&
+  allValues(rawHeaders, 'connection').some((value) => hasOption(value, 'upgrade'));
+
+const expectsContinue = ({ rawHeaders }: { rawHeaders: readonly string[] }): boolean =>
+  lastValue(rawHeaders, 'expect')?.trim().toLowerCase() === '100-continue';
 
 /** A body still on its way that is too long to be read for nothing: the connection closes after the answer. */
-const hasUnreadBody = ({ complete, rawHeaders }: IncomingMessage): boolean => {
+const hasUnreadBody = ({ complete, rawHeaders }: ClientRequest): boolean => {
   if (complete) return false;
   if (lastValue(rawHeaders, 'transfer-encoding') !== undefined) return true;
   // Refused before it was asked for its body, such a client may send it or leave it out (T-17).

@@ -1,5 +1,4 @@
 /** From a request as Node read it to what is to be done with it: a job for the exchange or a call of an endpoint. */
-import type { IncomingMessage } from 'node:http';
 import { type ControlLimits, type Controls, readControls } from '../model/controls.ts';
 import { type Dialect, Refusal } from '../model/errors.ts';
 import { type HeaderList, lastValue } from '../model/headers.ts';
@@ -65,20 +64,10 @@ const isSamePlace = (one: Target, other: Target): boolean =>
 
 const MAX_FIELDS = 2000;
 
-const framingFlaw = (version: string, forwarded: Forwarded): string | undefined => {
-  if (version === '1.1') return forwarded.malformed;
-  if (version !== '1.0') return `HTTP ${version}`;
-  return forwarded.chunked ? 'Transfer-Encoding on HTTP/1.0' : forwarded.malformed;
-};
-
-/** Refuses what Node's parser lets through and a target might read otherwise (robustness A01, A02, G04). */
-export const checkFraming = (
-  request: Pick<IncomingMessage, 'httpVersion' | 'rawHeaders'>,
-  forwarded: Forwarded,
-): void => {
-  const flaw = framingFlaw(request.httpVersion, forwarded);
-  if (flaw !== undefined) throw new Refusal('invalid_request', { reason: flaw });
-  if (request.rawHeaders.length > 2 * MAX_FIELDS) throw new Refusal('headers_too_large', { reason: 'too many fields' });
+/** Refuses what was read well but a target might read otherwise (robustness A01, G04). */
+export const checkFraming = ({ rawHeaders }: { rawHeaders: HeaderList }, { malformed }: Forwarded): void => {
+  if (malformed !== undefined) throw new Refusal('invalid_request', { reason: malformed });
+  if (rawHeaders.length > 2 * MAX_FIELDS) throw new Refusal('headers_too_large', { reason: 'too many fields' });
 };
 
 /** Who asks: inherited in a tunnel (U-07), by `Proxy-Authorization` outside (U-01), both kinds on endpoints (U-02). */

@@ -76,16 +76,11 @@ const LINGER_MS = 2_000;
  * the kernel send a reset, which takes the answer away from a client that has not read it yet.
  */
 export const linger = (socket: Socket): void => {
-  if (socket.destroyed) return;
   linkOf(socket).closing = true;
+  if (socket.destroyed || socket.writableEnded) return;
   socket.end(() => {
     const deadline = setTimeout(() => socket.destroy(), LINGER_MS);
     socket.once('close', () => clearTimeout(deadline));
   });
   socket.resume();
-};
-
-/** Makes Node linger where it would close at once after the last answer. */
-export const lingerAtEnd = (socket: Socket): void => {
-  socket.destroySoon = () => linger(socket);
 };

@@ -1,18 +1,17 @@
-/** The listening server: http-mitm-proxy's hooks on a `node:http` server whose limits are ours. Home of http-mitm-proxy. */
-import { createServer, IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+/** The listening server: connections become conversations, whose events pass http-mitm-proxy's hooks. Home of http-mitm-proxy. */
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { Proxy as Interceptor } from 'http-mitm-proxy';
+import type { BodySource, Clock } from '../pipeline/ports.ts';
+import type { Answer } from './answer.ts';
+import { type ClientRequest, Conversation, type ConversationParts } from './conversation.ts';
+import type { Malformed } from './request-head.ts';
 
 export interface Hooks {
   connection(socket: Socket): void;
-  connect(request: IncomingMessage, socket: Socket, head: Buffer): void;
-  request(request: IncomingMessage, response: ServerResponse): void;
-  /** Whether a request that asks for another protocol is given to `upgrade`, its connection with it; else it is an ordinary one. */
-  mayUpgrade(request: IncomingMessage): boolean;
-  upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void;
-  /** Bytes that are no request. `code` is Node's parser code. */
-  malformed(socket: Socket, code: string): void;
+  connect(request: ClientRequest, socket: Socket, head: Buffer): void;
+  request(request: ClientRequest, body: BodySource, answer: Answer): void;
+  /** Bytes that are no request. */
+  malformed(socket: Socket, flaw: Malformed): void;
 }
 
 export interface ListenerOptions {
@@ -24,6 +23,7 @@ export interface ListenerOptions {
   readonly headMs: number;
   /** An idle connection is closed after this long. */
   readonly idleMs: number;
+  readonly clock: Clock;
   /** Whether nothing runs on a connection: asked when the listener closes. */
   isIdle(socket: Socket): boolean;
 }
@@ -45,88 +45,66 @@ export interface Listener {
  * `onConnect` and the one `onRequest` registered here take every event and never hand it back.
  */
 class Front extends Interceptor {
-  serve(server: Server): void {
-    this.httpServer = server;
+  /** What its hooks were registered with, typed as what is really given to them. */
+  events(hooks: Pick<Hooks, 'connect' | 'request'>): Pick<Hooks, 'connect' | 'request'> {
+    this.onConnect((request, socket, head) => hooks.connect(request as never, socket as Socket, head as Buffer));
+    this.onRequest(({ clientToProxyRequest, proxyToClientResponse }) => {
+      const { body, answer } = proxyToClientResponse as never as { body: BodySource; answer: Answer };
+      hooks.request(clientToProxyRequest as never, body, answer);
+    });
     const [connect] = this.onConnectHandlers;
     const [request] = this.onRequestHandlers;
-    if (!connect || !request) throw new Error('the hooks must be registered before serving');
+    if (!connect || !request) throw new Error('the hooks were not registered');
     const never = (): void => undefined;
-    server.on('connect', (incoming: IncomingMessage, socket: Duplex, head: Buffer) =>
-      connect.call(this, incoming, socket as Socket, head, never),
-    );
-    server.on('request', (incoming: IncomingMessage, response: ServerResponse) =>
-      request.call(this, { clientToProxyRequest: incoming, proxyToClientResponse: response } as never, never),
-    );
+    return {
+      connect: (incoming, socket, head) => connect.call(this, incoming as never, socket, head, never),
+      request: (incoming, body, answer) =>
+        request.call(this, { clientToProxyRequest: incoming, proxyToClientResponse: { body, answer } } as never, never),
+    };
   }
 }
 
-/**
- * Asks for each request whether Node is to give its connection up for another protocol: with an `upgrade` listener Node does so
- * for any protocol, even for a request whose body is still to come, which nobody could read then.
- */
-const upgradable = (mayUpgrade: Hooks['mayUpgrade']): typeof IncomingMessage =>
-  class extends IncomingMessage {
-    private asks = false;
-    private verdict: boolean | undefined = undefined;
-
-    get upgrade(): boolean {
-      if (!this.asks) return false;
-      this.verdict ??= this.method === 'CONNECT' || mayUpgrade(this);
-      return this.verdict;
-    }
-
-    set upgrade(asks: boolean | null) {
-      if (asks) this.asks = true;
-    }
-  };
+/** How often deadlines are looked at; they are kept that exactly. */
+const sweepMs = ({ headMs, idleMs }: ListenerOptions): number => Math.min(5_000, headMs, idleMs) / 2;
 
 export const makeListener = (options: ListenerOptions, hooks: Hooks): Listener => {
   const open = new Set<Socket>();
-  const server = createServer({
-    maxHeaderSize: options.maxHeaderBytes,
-    // Explicitly strict, so that a flag or NODE_OPTIONS of the operator cannot loosen it (robustness A03).
-    insecureHTTPParser: false,
-    IncomingMessage: upgradable(hooks.mayUpgrade),
-    requireHostHeader: false,
-    // A held request may keep its body unread for as long as pacing asks (P-10); stalls are timed where the body is read.
-    requestTimeout: 0,
-    headersTimeout: options.headMs,
-    keepAliveTimeout: options.idleMs,
-    connectionsCheckingInterval: Math.min(5_000, options.headMs),
-    noDelay: true,
-    keepAlive: true,
-    keepAliveInitialDelay: 60_000,
-  });
-  // Otherwise Node silently drops lines past about a thousand (T-11).
-  server.maxHeadersCount = 0;
+  const talks = new Set<Conversation>();
+  let nowMs = performance.now();
+  const sweep = (): void => {
+    nowMs = performance.now();
+    for (const talk of talks) if (talk.dueAt <= nowMs) talk.late();
+  };
+  const sweeping = setInterval(sweep, sweepMs(options));
+  sweeping.unref();
 
-  const front = new Front();
-  front.onConnect((incoming, socket, head) => hooks.connect(incoming, socket as Socket, head as Buffer));
-  front.onRequest((context) => hooks.request(context.clientToProxyRequest, context.proxyToClientResponse));
-  front.serve(server);
-
+  const parts: ConversationParts = {
+    hooks: {
+      ...new Front().events(hooks),
+      malformed: hooks.malformed,
+      ended: (talk) => talks.delete(talk),
+    },
+    clock: options.clock,
+    maxHeadBytes: options.maxHeaderBytes,
+    headMs: options.headMs,
+    idleMs: options.idleMs,
+    keepLines: `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(options.idleMs / 1000)}\r\n`,
+    coarseNow: () => nowMs,
+  };
   const track = (socket: Socket): void => {
     open.add(socket);
     socket.once('close', () => open.delete(socket));
   };
-  server.prependListener('connection', (socket: Socket) => {
-    if (open.has(socket)) return;
+  const feed = (socket: Socket): void => {
+    if (!open.has(socket)) track(socket);
+    talks.add(new Conversation(socket, parts));
+  };
+  const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 });
+  server.on('connection', (socket: Socket) => {
     track(socket);
     hooks.connection(socket);
+    feed(socket);
   });
-  server.on('upgrade', (incoming: IncomingMessage, socket: Duplex, head: Buffer) =>
-    hooks.upgrade(incoming, socket as Socket, head),
-  );
-  // T-17: `100 Continue` is written when the body is first wanted, so the answer may come before any upload.
-  server.on('checkContinue', (incoming: IncomingMessage, response: ServerResponse) =>
-    hooks.request(incoming, response),
-  );
-  server.on('checkExpectation', (incoming: IncomingMessage, response: ServerResponse) =>
-    hooks.request(incoming, response),
-  );
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) =>
-    hooks.malformed(socket as Socket, error.code ?? ''),
-  );
 
   return {
     listen: () =>
@@ -137,13 +115,13 @@ export const makeListener = (options: ListenerOptions, hooks: Hooks): Listener =
           resolve(server.address() as AddressInfo);
         });
       }),
-    feed(socket) {
-      if (!open.has(socket)) track(socket);
-      server.emit('connection', socket);
-    },
+    feed,
     close: () =>
       new Promise((resolve) => {
-        server.close(() => resolve());
+        server.close(() => {
+          clearInterval(sweeping);
+          resolve();
+        });
         for (const socket of open) if (options.isIdle(socket)) socket.destroy();
       }),
     destroy() {

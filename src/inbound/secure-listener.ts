@@ -2,6 +2,7 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { ContextReady } from './authority.ts';
 import { attachLink } from './link.ts';
+import { type Malformed, malformed } from './request-head.ts';
 import { giveUp, peekByte, TLS_RECORD, terminateTls } from './terminate.ts';
 
 export interface SecurePorts {
@@ -14,7 +15,7 @@ export interface SecurePorts {
   /** Serves a decrypted connection as HTTP. */
   feed(socket: Socket): void;
   /** Answers a client that speaks no TLS, and closes. */
-  malformed(socket: Socket, code: string): void;
+  malformed(socket: Socket, flaw: Malformed): void;
 }
 
 export interface SecureListener {
@@ -63,7 +64,7 @@ export const makeSecureListener = (ports: SecurePorts): SecureListener => {
   /** The mistake of a client told `http://` for this port: it sees why, where a handshake failure would tell it nothing. */
   const turnAway = (socket: Socket): void => {
     attachLink(socket, undefined, false, undefined);
-    ports.malformed(socket, 'HPE_NO_TLS');
+    ports.malformed(socket, malformed('no TLS on the TLS port'));
   };
 
   const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 });

@@ -1,5 +1,4 @@
 /** CONNECT: answered without touching the target, then opened here: TLS is terminated, plain HTTP taken as it is. */
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import { isControlHeader } from '../model/controls.ts';
@@ -8,6 +7,7 @@ import { countOf, type HeaderList, lastValue } from '../model/headers.ts';
 import type { Account, NameSuffix, Tunnel } from '../model/job.ts';
 import { parseAuthority } from '../policy/route.ts';
 import type { ContextReady } from './authority.ts';
+import type { ClientRequest } from './conversation.ts';
 import { WRONG_KEY } from './intake.ts';
 import { attachLink, delegateLink, type Link, linkOf } from './link.ts';
 import { giveUp, peekByte, TLS_RECORD, terminateTls } from './terminate.ts';
@@ -32,14 +32,9 @@ export interface TunnelPorts {
 const ESTABLISHED = 'HTTP/1.1 200 Connection established\r\n\r\n';
 
 export const makeTunnels = (ports: TunnelPorts) => {
-  const onConnect = (request: IncomingMessage, socket: Socket, head: Buffer): void => {
+  const onConnect = (request: ClientRequest, socket: Socket, head: Buffer): void => {
     ownErrors(socket);
     const link = linkOf(socket);
-    if (isBusy(link)) {
-      link.closing = true;
-      socket.resume();
-      return;
-    }
     try {
       const tunnel = readConnect(request, link, ports.authenticate);
       socket.write(ESTABLISHED);
@@ -64,9 +59,8 @@ export const makeTunnels = (ports: TunnelPorts) => {
       }
       attachLink(socket, tunnel, false, undefined);
       ports.feed(socket);
-      // Node's parser takes over without touching the pause of the peek.
-      socket.resume();
     });
+    socket.resume();
   };
 
   const terminate = (socket: Socket, tunnel: Tunnel): void => {
@@ -100,14 +94,9 @@ const ownErrors = (socket: Socket): void => {
   if (!socket.listeners('error').includes(giveUp)) socket.on('error', giveUp);
 };
 
-/** A CONNECT behind requests still being answered cannot be answered in order: their answers are the connection's last. */
-const isBusy = ({ closing, running }: Link): boolean => closing || running.size > 0;
-
 /** T-04 to T-06, U-05, U-06: refuses only what cannot be read and who is not known. */
-const readConnect = (request: IncomingMessage, link: Link, authenticate: TunnelPorts['authenticate']): Tunnel => {
+const readConnect = (request: ClientRequest, link: Link, authenticate: TunnelPorts['authenticate']): Tunnel => {
   const headers = request.rawHeaders;
-  const version = request.httpVersion;
-  if (version !== '1.1' && version !== '1.0') throw new Refusal('invalid_request', { reason: `HTTP ${version}` });
   // A body would arrive as the first bytes of the tunnel and be sent to the target (robustness A04).
   if (countOf(headers, 'content-length') + countOf(headers, 'transfer-encoding') > 0) {
     throw new Refusal('invalid_request', { reason: 'CONNECT with a body' });
@@ -116,7 +105,7 @@ const readConnect = (request: IncomingMessage, link: Link, authenticate: TunnelP
   const key = lastValue(headers, 'proxy-authorization');
   const known = authenticate(key);
   if (!known) throw new Refusal('bad_auth', { reason: key === undefined ? 'no key' : WRONG_KEY });
-  const authority = parseAuthority(request.url ?? '', undefined);
+  const authority = parseAuthority(request.url, undefined);
   if (!authority) throw new Refusal('invalid_request', { reason: 'CONNECT without a readable host:port' });
   return {
     account: known.account,

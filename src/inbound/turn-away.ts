@@ -1,6 +1,5 @@
 /** How clients are turned away: refused requests, refused CONNECTs, and bytes that are no request. */
 import { randomBytes } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { type Condition, Refusal } from '../model/errors.ts';
@@ -14,16 +13,22 @@ import { type RefusalAnswer, refusalAnswer } from '../policy/refuse.ts';
 import type { Guesses } from './guesses.ts';
 import { type Entrance, type Place, WRONG_KEY } from './intake.ts';
 import { type Link, linger, linkOf } from './link.ts';
-import { rawAnswer } from './reply.ts';
+import { rawAnswer } from './raw-answer.ts';
+import type { Malformed } from './request-head.ts';
 
-/** What is read of a request, whichever HTTP it came by. */
-export type ClientRequest = Readable &
-  Pick<IncomingMessage, 'method' | 'url' | 'rawHeaders' | 'httpVersion'> & { complete: boolean };
+/** A request whose body is read as a stream. */
+export type ClientRequest = Readable & {
+  readonly method: string;
+  readonly url: string;
+  readonly httpVersion: string;
+  readonly rawHeaders: readonly string[];
+  complete: boolean;
+};
 
 /** A request on its way in: what is known of it when it has to be refused. */
 export interface Arrival {
   readonly id: string;
-  readonly request: ClientRequest;
+  readonly request: Pick<ClientRequest, 'method' | 'url' | 'httpVersion' | 'rawHeaders' | 'complete'>;
   readonly link: Link;
   readonly reply: Reply;
   readonly stop: StopButton;
@@ -79,20 +84,16 @@ export const makeTurnAway = (ports: TurnAwayPorts) => {
    * Bytes that are no request: 400 or 413 and the connection closed (A01, T-11). Within a body they end its request;
    * behind a request still being answered that answer is the connection's last.
    */
-  const malformed = (socket: Socket, code: string): void => {
+  const malformed = (socket: Socket, flaw: Malformed): void => {
     const link = linkOf(socket);
-    // It is on its way out: what still comes is dropped.
-    if (link.closing && !isSocketError(code)) return;
-    if (isSocketError(code) || isMute(socket, code)) {
+    if (link.closing || !socket.writable) {
       socket.destroy();
       return;
     }
     link.closing = true;
-    const refusal = new Refusal(code === 'HPE_HEADER_OVERFLOW' ? 'headers_too_large' : 'invalid_request', {
-      reason: code,
-    });
+    const refusal = new Refusal(flaw.tooLarge ? 'headers_too_large' : 'invalid_request', { reason: flaw.message });
     if (link.running.size > 0) {
-      if (link.last && !link.last.request.complete) link.last.stop.press(refusal);
+      link.last?.stop.press(refusal);
       return;
     }
     const answer = answerOf(refusal);
@@ -115,14 +116,6 @@ export const makeTurnAway = (ports: TurnAwayPorts) => {
 
   return { request, malformed, connect };
 };
-
-const TIMED_OUT = 'ERR_HTTP_REQUEST_TIMEOUT';
-
-const isSocketError = (code: string): boolean => !code.startsWith('HPE_') && code !== TIMED_OUT;
-
-/** The client has left, or never said anything. */
-const isMute = (socket: Socket, code: string): boolean =>
-  !socket.writable || (code === TIMED_OUT && socket.bytesRead === 0);
 
 const UNREADABLE: ReadonlySet<Condition> = new Set(['invalid_request', 'headers_too_large']);
 
@@ -163,7 +156,7 @@ const blankReceipt = (refusal: Refusal, status: number, method: string): Receipt
 
 /** Receipt of a request that never became a job. */
 export const receiptOf = (arrival: Arrival, status: number, refusal: Refusal | undefined): Receipt => ({
-  ...blankReceipt(refusal ?? new Refusal('internal_error'), status, arrival.request.method ?? '?'),
+  ...blankReceipt(refusal ?? new Refusal('internal_error'), status, arrival.request.method),
   id: arrival.id,
   account: arrival.known?.account.id,
   website: arrival.place?.kind === 'target' ? arrival.place.target.website : undefined,

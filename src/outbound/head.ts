@@ -1,5 +1,6 @@
 /** Reads the head of a response, strictly: anything two parsers could read differently is refused. */
 import { Fault } from '../model/errors.ts';
+import { digitsOnly, isDigit, isToken, lineEnd, STRAY_CONTROL, trimmed } from '../model/field-text.ts';
 
 export type Framing = 'none' | 'length' | 'chunked' | 'close';
 
@@ -23,39 +24,13 @@ const MAX_FIELDS = 2000;
 export const malformed = (what: string): Fault =>
   new Fault('send_failed', { headRead: true, sent: 'all', reason: `malformed response: ${what}` });
 
-const TOKEN = new Uint8Array(256);
-for (const char of "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") {
-  TOKEN[char.charCodeAt(0)] = 1;
-}
-
-const isToken = (text: string, from: number, to: number): boolean => {
-  if (from >= to) return false;
-  for (let i = from; i < to; i++) if (TOKEN[text.charCodeAt(i)] !== 1) return false;
-  return true;
-};
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
-const STRAY_CONTROL = /[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
 const STRAY_CONTROLS = /[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]/g;
 
-const isBlank = (code: number): boolean => code === 32 || code === 9;
-
-/** `text[from, to)` without spaces and tabs around it; no other white space counts (RFC 9110). */
-const trimmed = (text: string, from: number, to: number): string => {
-  let start = from;
-  let end = to;
-  while (start < end && isBlank(text.charCodeAt(start))) start++;
-  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
-  return text.slice(start, end);
-};
-
-const isDigit = (code: number): boolean => code >= 48 && code <= 57;
-
 const digits = (text: string): number => {
-  if (text.length === 0 || text.length > 15) throw malformed('content-length');
-  for (let i = 0; i < text.length; i++) if (!isDigit(text.charCodeAt(i))) throw malformed('content-length');
-  return Number(text);
+  const value = digitsOnly(text);
+  if (value === undefined) throw malformed('content-length');
+  return value;
 };
 
 /** What the fields say about framing and the connection's future. */
@@ -116,11 +91,11 @@ const note = (notes: Notes, name: string, value: string): void => {
   }
 };
 
-/** Index of the CR that ends the line at `from`; a CR or LF anywhere else is refused. */
-const lineEnd = (text: string, from: number): number => {
-  const cr = text.indexOf('\r', from);
-  if (cr === -1 || text.indexOf('\n', from) !== cr + 1) throw malformed('line ending');
-  return cr;
+/** As `lineEnd`; throws where there is none. */
+const endOfLine = (text: string, from: number): number => {
+  const end = lineEnd(text, from);
+  if (end === -1) throw malformed('line ending');
+  return end;
 };
 
 const readStatus = (text: string, end: number): number => {
@@ -149,7 +124,7 @@ const readFields = (text: string, from: number, headers: string[], notes: Notes)
   const stray = STRAY_CONTROL.test(text);
   let at = from;
   while (at < text.length) {
-    const end = lineEnd(text, at);
+    const end = endOfLine(text, at);
     const colon = text.indexOf(':', at);
     if (colon === -1 || colon > end || !isToken(text, at, colon)) throw malformed('header line');
     const name = text.slice(at, colon);
@@ -177,7 +152,7 @@ const announcesForbiddenBody = (status: number, notes: Notes): boolean =>
  * Throws `Fault` send_failed on anything ambiguous.
  */
 export const readHead = (text: string, method: string): ResponseHead => {
-  const end = lineEnd(text, 0);
+  const end = endOfLine(text, 0);
   const status = readStatus(text, end);
   if (text.includes('\0')) throw malformed('NUL');
   const headers: string[] = [];

@@ -1,7 +1,8 @@
 /** The body of one response as it leaves its connection: pushed to a reader, paused by it, given up by it. */
+
+import type { BodyOutput } from '../model/chunked.ts';
 import { Fault } from '../model/errors.ts';
 import type { BodySink, BodySource } from '../pipeline/ports.ts';
-import type { BodyOutput } from './chunked.ts';
 import type { Connection } from './connection.ts';
 import { ClosedEarly, targetFault } from './faults.ts';
 import { asError, type Tenant } from './tenant.ts';

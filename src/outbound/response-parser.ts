@@ -1,5 +1,5 @@
 /** Turns the bytes of one connection into responses, whatever the pieces they come in; one instance a connection. */
-import { type BodyOutput, ChunkedDecoder } from './chunked.ts';
+import { type BodyOutput, ChunkedDecoder } from '../model/chunked.ts';
 import { malformed, type ResponseHead, readHead } from './head.ts';
 
 const HEAD_END = Buffer.from('\r\n\r\n');
@@ -19,7 +19,7 @@ export class ResponseParser {
   /** Anything at all has been received. */
   started = false;
   private readonly maxHeadBytes: number;
-  private readonly chunked = new ChunkedDecoder();
+  private readonly chunked = new ChunkedDecoder(malformed);
   private method = '';
   private webSocket = false;
   private interims = 0;

@@ -25,7 +25,8 @@ export const deliver = async (
     throw new Refusal('data_error', { reason: `body of ${length} bytes announced` });
   }
   const head = headOf(house, run, response, answerHeaders(raw, status !== 204 && length !== undefined));
-  return finishOf(status, await reply.stream(head, response.body, stop, maxResponseBytes));
+  const delivery = reply.stream(head, response.body, stop, maxResponseBytes);
+  return finishOf(status, delivery instanceof Promise ? await delivery : delivery);
 };
 
 const headOf = (house: House, run: Run, response: InboundResponse, headers: string[]): ReplyHead => {

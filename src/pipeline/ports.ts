@@ -234,7 +234,7 @@ export interface Reply {
    * Streams a body after a head: the point of no return. Resolves when the last byte was written or the body broke;
    * past `maxBytes` the connection is cut (A-12, E-10).
    */
-  stream(head: ReplyHead, body: BodySource, stop: Stop, maxBytes: number): Promise<Delivery>;
+  stream(head: ReplyHead, body: BodySource, stop: Stop, maxBytes: number): Soon<Delivery>;
   /** A whole answer of ours. */
   send(head: ReplyHead, body: string): void;
   /**

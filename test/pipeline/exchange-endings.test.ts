@@ -1,13 +1,12 @@
 /** Every way an exchange can end: one receipt, one answer at most, the seat given back once, no body forgotten. */
-import { createServer } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
-import { makeReply } from '../../src/inbound/reply.ts';
 import { Fault, Gone, Refusal } from '../../src/model/errors.ts';
 import { makeExchange } from '../../src/pipeline/exchange.ts';
 import type { BodySink, BodySource } from '../../src/pipeline/ports.ts';
 import { makeStop } from '../../src/pipeline/stop.ts';
 import { openLine } from '../support/client.ts';
-import { type Listening, listen, until } from '../support/sockets.ts';
+import { listenerWith } from '../support/listening.ts';
+import { until } from '../support/sockets.ts';
 import { expectSettled, headerOf, jobOf, makeStage, type Stage, type StageOptions } from './exchange-house.ts';
 import { brokenBody, page } from './exchange-script.ts';
 
@@ -157,32 +156,22 @@ describe('on the wire', () => {
   afterEach(async () => {
     for (const close of closers.splice(0)) await close();
   });
-  const serve = async (stage: Stage): Promise<Listening> => {
+  const serve = async (stage: Stage): Promise<{ port: number }> => {
     const exchange = makeExchange(stage.house);
-    const server = await listen(
-      createServer((_request, response) => {
-        const reply = makeReply(response, stage.clock, () => false);
-        void exchange(jobOf(), undefined, reply, makeStop());
-      }),
-    );
-    closers.push(server.close);
-    return server;
+    const listener = listenerWith({
+      request: (_request, _body, answer) => void exchange(jobOf(), undefined, answer, makeStop()),
+    });
+    const { port } = await listener.listen();
+    closers.push(() => {
+      listener.destroy();
+      return listener.close();
+    });
+    return { port };
   };
 
   it('E-01 E-02 E-03 internal_error is a whole answer like any other', async () => {
     const stage = makeStage({ plays: [new TypeError('secret of the process')] });
-    const exchange = makeExchange(stage.house);
-    const server = await listen(
-      createServer((_request, response) => {
-        void exchange(
-          jobOf(),
-          undefined,
-          makeReply(response, stage.clock, () => false),
-          makeStop(),
-        );
-      }),
-    );
-    const line = await openLine(server.port);
+    const line = await openLine((await serve(stage)).port);
     const answer = await line.ask('GET / HTTP/1.1\r\nHost: shop.localhost\r\n\r\n');
     expect(answer).toMatchObject({ status: 500, reason: 'Internal Server Error', body: 'Unexpected error' });
     expect(answer.header('X-Crawlera-Error')).toBe('internal_error');

@@ -49,7 +49,6 @@ const BAD: readonly Bad[] = [
     text: () => post('Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n', '0\r\n\r\n'),
   },
   { what: 'xchunked', text: () => post('Transfer-Encoding: xchunked\r\n', '0\r\n\r\n') },
-  { what: 'a tab behind chunked', text: () => post('Transfer-Encoding: chunked\t\r\n', '0\r\n\r\n') },
   { what: 'an empty Transfer-Encoding', text: () => post('Transfer-Encoding:\r\n', '') },
   { what: 'a folded Transfer-Encoding', text: () => post('Transfer-Encoding:\r\n chunked\r\n', '0\r\n\r\n') },
   { what: 'a space before its colon', text: () => post('Transfer-Encoding : chunked\r\n', '0\r\n\r\n') },
@@ -152,7 +151,7 @@ describe('normalised', () => {
 
   it.each([
     ['an upper-case coding', 'Transfer-Encoding: CHUNKED\r\n'],
-    ['a coding between white space', 'Transfer-Encoding: \t chunked \r\n'],
+    ['a coding between white space', 'Transfer-Encoding: \t chunked \t\r\n'],
   ])('robustness A01 reads %s and forwards it in the usual spelling', async (_what, coding) => {
     const text = await everything(stage.proxy.port, post(`${coding}${LAST}`, '5\r\nhello\r\n0\r\n\r\n'));
     expect(statusesIn(text)).toEqual([200]);
@@ -267,9 +266,9 @@ describe('normalised', () => {
 });
 
 describe('behind a good request', () => {
-  it('robustness A01 answers the good one, in order, and then closes', async () => {
+  it('robustness A01 answers the good one, in order, then the other with 400, and closes', async () => {
     const received = await everything(stage.proxy.port, `${headFor(stage, '/good')}nonsense\r\n\r\n${smuggled()}`);
-    expect(statusesIn(received)).toEqual([200]);
+    expect(statusesIn(received)).toEqual([200, 400]);
     expect(received).toContain('Connection: close\r\n');
     expect(stage.origin.requests.map(({ head }) => head.split(' ')[1])).toEqual(['/good']);
   });

@@ -1,15 +1,12 @@
 /** Clients that stop in the middle: a tunnel never used, a handshake never finished, an answer never read (robustness G01, G02). */
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type ServerResponse } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Answer } from '../../src/inbound/answer.ts';
 import { openAuthority } from '../../src/inbound/authority.ts';
-import { attachLink, isIdle } from '../../src/inbound/link.ts';
-import { makeListener } from '../../src/inbound/listener.ts';
-import { makeReply } from '../../src/inbound/reply.ts';
 import { makeTunnels, type TunnelPorts } from '../../src/inbound/tunnels.ts';
 import { Gone } from '../../src/model/errors.ts';
 import { makeRequestBody } from '../../src/pipeline/body.ts';
@@ -17,6 +14,7 @@ import type { BodySink, BodySource, Delivery } from '../../src/pipeline/ports.ts
 import { makeStop } from '../../src/pipeline/stop.ts';
 import { AUTH, openTunnel } from '../support/client.ts';
 import { makeFakeClock } from '../support/fake-clock.ts';
+import { listenerWith } from '../support/listening.ts';
 import { until } from '../support/sockets.ts';
 import { headFor, makeLines, makeStage } from './transport-kit.ts';
 
@@ -58,17 +56,7 @@ describe('tunnels', () => {
       maxConnections: 1,
       maxSessions: 1,
     } as const;
-    const listener = makeListener(
-      { host: '127.0.0.1', port: 0, maxHeaderBytes: 102_400, headMs: 30_000, idleMs: 30_000, isIdle },
-      {
-        connection: (socket) => attachLink(socket, undefined, false, undefined),
-        connect: (request, socket, head) => tunnels.onConnect(request, socket, head),
-        request: (_request, response) => response.end(),
-        mayUpgrade: () => false,
-        upgrade: (_request, socket) => socket.destroy(),
-        malformed: (socket) => socket.destroy(),
-      },
-    );
+    const listener = listenerWith({ connect: (request, socket, head) => tunnels.onConnect(request, socket, head) });
     const tunnels = makeTunnels({
       authenticate: () => ({ account, suffix: { sessionName: undefined, region: undefined } }),
       whenReady: authority.whenReady,
@@ -120,24 +108,29 @@ describe('a client that does not read', () => {
 
   interface Served {
     readonly client: Socket;
-    readonly response: ServerResponse;
+    readonly answer: Answer;
+    readonly socket: Socket;
   }
 
-  /** A request in the hands of Node, with a client that reads nothing. */
+  /** A request on its connection, with a client that reads nothing. */
   const serve = async (): Promise<Served> => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    closers.push(() => server.close());
-    const asked = once(server, 'request');
-    const client = await clientOf((server.address() as AddressInfo).port);
+    let take: (served: readonly [Answer, Socket]) => void = () => {};
+    const asked = new Promise<readonly [Answer, Socket]>((resolve) => {
+      take = resolve;
+    });
+    const listener = listenerWith({ request: ({ socket }, _body, answer) => take([answer, socket]) }, { clock });
+    closers.push(() => {
+      listener.destroy();
+      return listener.close();
+    });
+    const client = await clientOf((await listener.listen()).port);
     client.pause();
     client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
-    const [, response] = (await asked) as [unknown, ServerResponse];
-    return { client, response };
+    const [answer, socket] = await asked;
+    return { client, answer, socket };
   };
 
-  const HEAD = { status: 200, reason: 'OK', headers: ['Transfer-Encoding', 'chunked'] };
+  const HEAD = { status: 200, reason: 'OK', headers: [] };
 
   /** A body without end, and how much of it was taken. */
   const endless = () => {
@@ -169,21 +162,21 @@ describe('a client that does not read', () => {
   };
 
   it('robustness G01 is cut after ten minutes without taking a byte', async () => {
-    const { response } = await serve();
+    const { answer, socket } = await serve();
     const { seen, body } = endless();
-    const delivery = makeReply(response, clock, () => false).stream(HEAD, body, makeStop(), Number.POSITIVE_INFINITY);
+    const delivery = answer.stream(HEAD, body, makeStop(), Number.POSITIVE_INFINITY);
     await stuck(seen);
     await clock.advance(599_999);
-    expect(response.destroyed).toBe(false);
+    expect(socket.destroyed).toBe(false);
     await clock.advance(1);
     expect((await delivery).failure).toBeInstanceOf(Gone);
-    expect([response.destroyed, seen.aborted, clock.pending()]).toEqual([true, true, 0]);
+    expect([socket.destroyed, seen.aborted, clock.pending()]).toEqual([true, true, 0]);
   });
 
   it('robustness G01 is given new time whenever it takes something', async () => {
-    const { client, response } = await serve();
+    const { client, answer, socket } = await serve();
     const { seen, body } = endless();
-    const delivery = makeReply(response, clock, () => false).stream(HEAD, body, makeStop(), Number.POSITIVE_INFINITY);
+    const delivery = answer.stream(HEAD, body, makeStop(), Number.POSITIVE_INFINITY);
     await stuck(seen);
     const before = seen.bytes;
     await clock.advance(500_000);
@@ -192,13 +185,13 @@ describe('a client that does not read', () => {
     client.pause();
     await stuck(seen);
     await clock.advance(599_999);
-    expect(response.destroyed).toBe(false);
+    expect(socket.destroyed).toBe(false);
     await clock.advance(1);
     expect((await delivery).failure).toBeInstanceOf(Gone);
   });
 
   it('robustness G01 is cut too when it leaves the last bytes of a whole answer', async () => {
-    const { response } = await serve();
+    const { answer, socket } = await serve();
     const large = Buffer.alloc(32 * 1024 * 1024);
     const body: BodySource = {
       start: (sink) => {
@@ -209,15 +202,15 @@ describe('a client that does not read', () => {
       abort: () => {},
     };
     const stop = makeStop();
-    const delivery: Delivery = await makeReply(response, clock, () => false).stream(HEAD, body, stop, large.length);
+    const delivery: Delivery = await answer.stream(HEAD, body, stop, large.length);
     expect(delivery).toEqual({ bytes: large.length, failure: undefined });
     expect(clock.pending()).toBe(1);
     await clock.advance(600_000);
-    expect(response.destroyed).toBe(true);
+    expect(socket.destroyed).toBe(true);
   });
 
   it('costs no timer when it reads', async () => {
-    const { client, response } = await serve();
+    const { client, answer } = await serve();
     client.resume();
     const body: BodySource = {
       start: (sink) => {
@@ -227,7 +220,7 @@ describe('a client that does not read', () => {
       resume: () => {},
       abort: () => {},
     };
-    await makeReply(response, clock, () => false).stream(HEAD, body, makeStop(), 100);
+    await answer.stream(HEAD, body, makeStop(), 100);
     expect(clock.pending()).toBe(0);
   });
 });

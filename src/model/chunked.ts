@@ -1,10 +1,12 @@
-/** Takes chunked framing off a body: data passes as the buffers it came in, extensions and trailers are dropped (A12). */
-import { malformed } from './head.ts';
+/** Takes chunked framing off a body: data passes as the buffers it came in, extensions and trailers are dropped (A12). */ import { isToken } from './field-text.ts';
 
 /** Where body bytes go; false asks for a pause. */
 export interface BodyOutput {
   write(chunk: Buffer): boolean;
 }
+
+/** What must not stand among trailers: whoever merged it into the head would read another body. */
+const FRAMING: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding']);
 
 const CR = 13;
 const LF = 10;
@@ -25,6 +27,10 @@ type State = 'size' | 'extension' | 'sizeLf' | 'data' | 'dataCr' | 'dataLf' | 't
 
 export class ChunkedDecoder {
   done = false;
+  private readonly malformed: (what: string) => Error;
+  private readonly strict: boolean;
+  /** The trailer line so far, where it is read. */
+  private text = '';
   private state: State = 'size';
   private size = 0;
   private digits = 0;
@@ -33,6 +39,12 @@ export class ChunkedDecoder {
   /** Bytes of the trailer line so far: an empty line ends the body. */
   private line = 0;
   private room = true;
+
+  /** `malformed` makes the error for framing that cannot be read; `strict` refuses trailers that speak of framing too. */
+  constructor(malformed: (what: string) => Error, strict = false) {
+    this.malformed = malformed;
+    this.strict = strict;
+  }
 
   /** Makes it ready for the next body. */
   reset(): void {
@@ -101,14 +113,14 @@ export class ChunkedDecoder {
   private sizeByte(byte: number): void {
     const digit = hexDigit(byte);
     if (digit >= 0) {
-      if (++this.digits > MAX_DIGITS) throw malformed('chunk size');
+      if (++this.digits > MAX_DIGITS) throw this.malformed('chunk size');
       this.size = this.size * 16 + digit;
       return;
     }
-    if (this.digits === 0) throw malformed('chunk size');
+    if (this.digits === 0) throw this.malformed('chunk size');
     if (byte === CR) this.state = 'sizeLf';
     else if (byte === SEMICOLON) this.state = 'extension';
-    else throw malformed('chunk size');
+    else throw this.malformed('chunk size');
   }
 
   private extensionByte(byte: number): void {
@@ -117,17 +129,29 @@ export class ChunkedDecoder {
       return;
     }
     if ((byte < 32 && byte !== 9) || byte === 127 || ++this.extensions > MAX_EXTENSIONS) {
-      throw malformed('chunk extension');
+      throw this.malformed('chunk extension');
     }
   }
 
   private trailerByte(byte: number): void {
-    if (++this.trailers > MAX_TRAILERS || byte === LF || byte === 0) throw malformed('trailer');
-    if (byte === CR) this.state = 'trailerLf';
-    else this.line++;
+    if (++this.trailers > MAX_TRAILERS || byte === LF || byte === 0) throw this.malformed('trailer');
+    if (byte !== CR) {
+      this.line++;
+      if (this.strict) this.text += String.fromCharCode(byte);
+      return;
+    }
+    if (this.line > 0 && this.strict) this.checkTrailer();
+    this.state = 'trailerLf';
+  }
+
+  private checkTrailer(): void {
+    const colon = this.text.indexOf(':');
+    const name = this.text.slice(0, colon).toLowerCase();
+    this.text = '';
+    if (!isToken(name, 0, name.length) || FRAMING.has(name)) throw this.malformed('trailer');
   }
 
   private expect(byte: number, wanted: number): void {
-    if (byte !== wanted) throw malformed('chunk framing');
+    if (byte !== wanted) throw this.malformed('chunk framing');
   }
 }

@@ -1,0 +1,234 @@
+/** One client connection as HTTP/1.1: reads one request, waits for its answer, then reads the next (A15). */
+import type { Socket } from 'node:net';
+import type { BodySource, Clock } from '../pipeline/ports.ts';
+import { Answer } from './answer.ts';
+import { HeadReader, type WholeHead } from './head-reader.ts';
+import { EARLY_BYTES, NO_BODY, RequestBody } from './request-body.ts';
+import { Malformed, malformed, type RequestHead, readRequestHead } from './request-head.ts';
+
+/** A request as the front sees it. */
+export interface ClientRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly httpVersion: string;
+  readonly rawHeaders: readonly string[];
+  readonly socket: Socket;
+  /** Its body has been read to the end. */
+  readonly complete: boolean;
+}
+
+export interface ConversationHooks {
+  /** A CONNECT: the connection, paused, is the hook's now, with what the client sent behind the head. */
+  connect(request: ClientRequest, socket: Socket, head: Buffer): void;
+  /** The next request is not read before `answer` is written. */
+  request(request: ClientRequest, body: BodySource, answer: Answer): void;
+  /** Bytes that are no request. The hook answers and closes. */
+  malformed(socket: Socket, flaw: Malformed): void;
+  /** Nothing is to be read here any more. */
+  ended(conversation: Conversation): void;
+}
+
+export interface ConversationParts {
+  readonly hooks: ConversationHooks;
+  readonly clock: Clock;
+  /** Bytes of a whole request head (T-11). */
+  readonly maxHeadBytes: number;
+  /** How long a head may take, from the connection's start or its first byte (robustness G01). */
+  readonly headMs: number;
+  /** How long a connection may stay idle. */
+  readonly idleMs: number;
+  /** Header lines that tell how long the connection is kept. */
+  readonly keepLines: string;
+  /** Milliseconds, as coarse as the deadlines are checked. */
+  coarseNow(): number;
+}
+
+const NEVER = Number.POSITIVE_INFINITY;
+
+type State = 'head' | 'request' | 'over';
+
+/** A class: one object holds the state of every request that runs here. */
+export class Conversation {
+  readonly socket: Socket;
+  /** When it is late, on the coarse clock. */
+  dueAt: number;
+  private readonly parts: ConversationParts;
+  private readonly reader: HeadReader;
+  private state: State = 'head';
+  private body: RequestBody | undefined = undefined;
+  private answering = false;
+  /** The one being written, or the last one: the client may not have taken all of it yet. */
+  private answer: Answer | undefined = undefined;
+
+  constructor(socket: Socket, parts: ConversationParts) {
+    this.socket = socket;
+    this.parts = parts;
+    this.reader = new HeadReader(parts.maxHeadBytes);
+    this.dueAt = parts.coarseNow() + parts.headMs;
+    socket.on('data', this.data);
+    socket.on('end', this.end);
+    socket.on('error', this.fail);
+    socket.on('close', this.close);
+    socket.on('drain', this.drain);
+    socket.resume();
+  }
+
+  get keepLines(): string {
+    return this.parts.keepLines;
+  }
+
+  /** Its deadline has passed. */
+  late(): void {
+    this.dueAt = NEVER;
+    if (this.state !== 'head') return;
+    if (this.reader.length === 0) this.socket.destroy();
+    else this.refuse(malformed('head too slow'));
+  }
+
+  /** Gives the connection up, paused, and the bytes read ahead; nothing happens here any more. */
+  release(): Buffer {
+    const { socket } = this;
+    this.leave();
+    socket.off('data', this.data).off('end', this.end).off('error', this.fail);
+    socket.off('close', this.close).off('drain', this.drain);
+    socket.pause();
+    return this.reader.release();
+  }
+
+  /** The answer has been handed to the socket: what is left of the body is dropped, then the next request is read. */
+  answered(): void {
+    this.answering = false;
+    if (this.state !== 'request') return;
+    if (this.body && !this.body.complete) this.body.abort();
+    else this.next();
+  }
+
+  /** No request of this connection is read any more: what still comes is dropped. */
+  leave(): void {
+    if (this.state === 'over') return;
+    this.state = 'over';
+    this.dueAt = NEVER;
+    this.parts.hooks.ended(this);
+  }
+
+  private readonly data = (chunk: Buffer): void => {
+    // An answer that was the last one may be on its way.
+    if (this.state === 'over' || this.socket.writableEnded) return;
+    try {
+      this.take(chunk);
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+      this.refuse(error);
+    }
+  };
+
+  private take(chunk: Buffer): void {
+    if (this.state === 'head') this.takeHead(chunk);
+    else if (this.body && !this.body.complete) this.takeBody(this.body, chunk);
+    else this.keep(chunk);
+  }
+
+  private takeHead(chunk: Buffer): void {
+    const fresh = this.reader.length === 0;
+    const whole = this.reader.take(chunk);
+    if (whole) this.begin(readRequestHead(whole.text), whole);
+    else if (fresh && this.reader.length > 0) this.dueAt = this.parts.coarseNow() + this.parts.headMs;
+  }
+
+  private takeBody(body: RequestBody, chunk: Buffer): void {
+    const end = body.take(chunk);
+    if (end < chunk.length) this.keep(chunk.subarray(end));
+    if (body.complete && !this.answering) this.next();
+  }
+
+  /** Bytes behind a request still being answered. */
+  private keep(chunk: Buffer): void {
+    this.reader.keep(chunk);
+    if (this.reader.length >= EARLY_BYTES) this.socket.pause();
+  }
+
+  private begin(head: RequestHead, { rest }: WholeHead): void {
+    const { socket, parts } = this;
+    this.dueAt = NEVER;
+    if (head.method === 'CONNECT') {
+      this.release();
+      parts.hooks.connect(new Asked(head, socket, undefined), socket, rest);
+      return;
+    }
+    this.state = 'request';
+    this.body = head.chunked || head.length > 0 ? new RequestBody(socket, head) : undefined;
+    this.answer?.rest();
+    this.answer = new Answer(this, head, parts.clock);
+    this.answering = true;
+    const request = new Asked(head, socket, this.body);
+    if (rest.length > 0) this.take(rest);
+    parts.hooks.request(request, this.body ?? NO_BODY, this.answer);
+  }
+
+  private next(): void {
+    this.state = 'head';
+    this.body = undefined;
+    this.dueAt = this.parts.coarseNow() + this.parts.idleMs;
+    // In a turn of its own: many short requests may wait here, each answered at once.
+    if (this.reader.length > 0) process.nextTick(this.takeEarly);
+    else this.socket.resume();
+  }
+
+  private readonly takeEarly = (): void => {
+    if (this.state !== 'head') return;
+    this.data(this.reader.release());
+    if (this.state === 'head') this.socket.resume();
+  };
+
+  private refuse(flaw: Malformed): void {
+    this.leave();
+    this.parts.hooks.malformed(this.socket, flaw);
+    this.body?.fail();
+  }
+
+  private readonly end = (): void => {
+    if (this.state === 'head' && this.reader.length > 0) {
+      this.refuse(malformed('unfinished head'));
+      return;
+    }
+    this.leave();
+    this.body?.fail();
+    this.socket.end();
+  };
+
+  private readonly fail = (): void => {
+    this.socket.destroy();
+  };
+
+  private readonly close = (): void => {
+    this.leave();
+    this.body?.fail();
+    this.answer?.closed();
+  };
+
+  private readonly drain = (): void => {
+    this.answer?.drained();
+  };
+}
+
+class Asked implements ClientRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly httpVersion: string;
+  readonly rawHeaders: readonly string[];
+  readonly socket: Socket;
+  private readonly body: RequestBody | undefined;
+
+  constructor({ method, url, httpVersion, rawHeaders }: RequestHead, socket: Socket, body: RequestBody | undefined) {
+    this.method = method;
+    this.url = url;
+    this.httpVersion = httpVersion;
+    this.rawHeaders = rawHeaders;
+    this.socket = socket;
+    this.body = body;
+  }
+
+  get complete(): boolean {
+    return this.body === undefined || this.body.complete;
+  }
+}
