@@ -29,7 +29,7 @@ const requestBytes = (plan: LoadPlan): Buffer => {
     `GET ${proxied ? `http://${authority}` : ''}/${plan.body} HTTP/1.1\r\nHost: ${authority}\r\n` +
       (proxied ? `Proxy-Authorization: ${plan.credentials}\r\n` : '') +
       'User-Agent: bench/1.0\r\nAccept: text/html,application/xhtml+xml,*/*;q=0.8\r\nAccept-Language: en\r\n' +
-      'Accept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\n\r\n',
+      `Accept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\n${plan.more ?? ''}\r\n`,
     'latin1',
   );
 };

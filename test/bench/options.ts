@@ -13,6 +13,8 @@ export const USAGE = `npm run bench -- [options]
   --clients             compares ways to send the request onward instead
   --scale               memory and event loop with many hosts, tunnels, held requests instead
   --bans                what the ban rules cost a good response instead
+  --check               fails when CPU a request beside Squid is over 15 % above test/bench/baseline.json;
+                        with --write what is measured becomes that baseline
   --admission           what letting a request in costs with many upstreams and websites instead
   --profile PEER CASE   CPU profile of a Node peer under that load instead
 `;
@@ -28,6 +30,7 @@ export interface Options {
   readonly clients: boolean;
   readonly scale: boolean;
   readonly bans: boolean;
+  readonly check: boolean;
   readonly admission: boolean;
   readonly profile: { readonly peer: string; readonly caseName: string } | undefined;
   readonly help: boolean;
@@ -61,6 +64,7 @@ export const readOptions = (argv: readonly string[]): Options => {
       clients: { type: 'boolean', default: false },
       scale: { type: 'boolean', default: false },
       bans: { type: 'boolean', default: false },
+      check: { type: 'boolean', default: false },
       admission: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -79,6 +83,7 @@ export const readOptions = (argv: readonly string[]): Options => {
     clients: values.clients,
     scale: values.scale,
     bans: values.bans,
+    check: values.check,
     admission: values.admission,
     profile: values.profile ? { peer, caseName } : undefined,
     help: values.help,

@@ -17,6 +17,8 @@ export interface LoadPlan {
   readonly ca: string | undefined;
   /** Value of Proxy-Authorization. */
   readonly credentials: string;
+  /** Further header lines of every request, each with its CRLF. */
+  readonly more?: string;
 }
 
 export type ToClient =

@@ -42,7 +42,8 @@ const number = (value: number): string => (value >= 100 ? value.toFixed(0) : val
 const ranged = ({ median, low, high }: Spread): string => `${number(median)} (${number(low)}-${number(high)})`;
 const ms = (value: number): string => value.toFixed(2);
 
-const ratio = (report: Report, caseName: string, peer: string, beside: string): number | undefined => {
+/** CPU a request of `peer` over that of `beside`; `undefined` when one of them was not measured. */
+export const ratioOf = (report: Report, caseName: string, peer: string, beside: string): number | undefined => {
   const of = (name: string) => report.summaries.find((one) => one.caseName === caseName && one.peer === name);
   const mine = of(peer);
   const other = of(beside);
@@ -56,7 +57,7 @@ const caseTable = (report: Report, which: Case): string => {
       one.peer,
       ...(one.rounds.length === 0 || one.peer === 'direct'
         ? ['-', '-']
-        : [ranged(one.cpuUs), ratio(report, which.name, one.peer, 'squid')?.toFixed(2) ?? '-']),
+        : [ranged(one.cpuUs), ratioOf(report, which.name, one.peer, 'squid')?.toFixed(2) ?? '-']),
       ...(one.rounds.length === 0
         ? ['-', '-', '-']
         : [one.perSecond.median.toFixed(0), ms(one.p50Ms.median), ms(one.p99Ms.median)]),
@@ -95,7 +96,7 @@ const goalTable = (report: Report): string =>
   table([
     ['goal', 'at most', 'measured', ''],
     ...GOALS.filter((goal) => report.cases.some((one) => one.name === goal.caseName)).map((goal) => {
-      const value = ratio(report, goal.caseName, goal.peer, goal.beside);
+      const value = ratioOf(report, goal.caseName, goal.peer, goal.beside);
       const title = report.cases.find((one) => one.name === goal.caseName)?.title ?? goal.caseName;
       return [
         `${goal.peer}, ${title}: CPU`,

@@ -29,6 +29,8 @@ export interface Contender {
   /** `undefined` = the origin without a proxy. */
   readonly started: Started | undefined;
   readonly oneShot: boolean;
+  /** Header lines its requests have besides, each with its CRLF. */
+  readonly more?: string;
 }
 
 const ANSWER_MS = 90_000;
@@ -71,7 +73,7 @@ export interface Driver {
 
 export const createDriver = (origin: OriginPorts, originCa: string): Driver => {
   const client = forkRole('client.ts');
-  const planFor = (which: Case, { started, oneShot }: Contender): LoadPlan => ({
+  const planFor = (which: Case, { started, oneShot, more }: Contender): LoadPlan => ({
     scheme: which.scheme,
     body: which.body,
     fresh: which.fresh || oneShot,
@@ -80,6 +82,7 @@ export const createDriver = (origin: OriginPorts, originCa: string): Driver => {
     originPort: which.scheme === 'http' ? origin.plain : origin.tls,
     ca: started ? started.ca : originCa,
     credentials: CREDENTIALS,
+    ...(more === undefined ? {} : { more }),
   });
 
   const load = async (plan: LoadPlan, pace: Pace, before: () => void): Promise<LoadResult> => {

@@ -5,6 +5,7 @@ import { measureAdmission } from './admission.ts';
 import { admissionText } from './admission-report.ts';
 import { measureBans } from './bans.ts';
 import { CASES, type Case } from './cases.ts';
+import { CHECKED, checkReport, writeBaseline } from './check.ts';
 import { compareClients } from './clients.ts';
 import { writeSection } from './document.ts';
 import { type Options, readOptions, USAGE } from './options.ts';
@@ -105,6 +106,16 @@ const keep = (measured: object, { json }: Options): void => {
   if (json !== undefined) writeFileSync(json, `${JSON.stringify(measured, undefined, 1)}\n`);
 };
 
+const guard = (report: Report, { write }: Options): number => {
+  if (write) {
+    say(`baseline: ${writeBaseline(report)}`);
+    return 0;
+  }
+  const { text, fine } = checkReport(report);
+  say(text);
+  return fine ? 0 : 1;
+};
+
 const main = async (): Promise<number> => {
   const options = readOptions(process.argv.slice(2));
   if (options.help) {
@@ -123,6 +134,7 @@ const main = async (): Promise<number> => {
     keep(measured, options);
     return told('admission', admissionText(measured), options);
   }
+  if (options.check) return guard(await compare({ ...options, peers: CHECKED.peers, cases: CHECKED.cases }), options);
   const report = await compare(options);
   say(markdown(report));
   keep(report, options);
