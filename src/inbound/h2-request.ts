@@ -139,11 +139,6 @@ export const streamRequest = (stream: ServerHttp2Stream, head: StreamHead, ended
     stream.on('data', (chunk: Buffer) => {
       if (!body.push(chunk)) stream.pause();
     });
-    stream.on('end', () => {
-      if (stream.aborted) return;
-      request.complete = true;
-      body.push(null);
-    });
   };
   const body = new Readable({
     highWaterMark: BUFFER_BYTES,
@@ -153,6 +148,12 @@ export const streamRequest = (stream: ServerHttp2Stream, head: StreamHead, ended
     },
   });
   body.on('error', () => undefined);
+  // From the start: an empty body ends without being read.
+  stream.once('end', () => {
+    if (stream.aborted || ended) return;
+    request.complete = true;
+    body.push(null);
+  });
   stream.once('aborted', () => body.destroy(new Error('the stream was reset')));
   const { method, url, rawHeaders } = head;
   const request = Object.assign(body, { method, url, rawHeaders, httpVersion: '1.1', complete: ended });

@@ -2,8 +2,9 @@
 import { constants, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 import { Gone, Refusal } from '../model/errors.ts';
-import type { Clock, Reply, Timer } from '../pipeline/ports.ts';
+import type { Clock, Reply } from '../pipeline/ports.ts';
 import { makeStop, type StopButton } from '../pipeline/stop.ts';
+import { watchLife } from './h2-life.ts';
 import { makeStreamReply } from './h2-reply.ts';
 import { readStreamHead, streamRequest } from './h2-request.ts';
 import { type Link, linkOf } from './link.ts';
@@ -27,7 +28,7 @@ export interface H2Ports {
   readonly clock: Clock;
   /** As of a request head over HTTP/1.1 (T-11). */
   readonly maxHeaderBytes: number;
-  /** A connection without a running stream is closed after this long. */
+  /** A connection without a stream is closed after this long. */
   readonly idleMs: number;
   draining(): boolean;
   /** Never rejects; resolves when the request is over. */
@@ -45,8 +46,6 @@ const MAX_STREAMS = 100;
 const MAX_FIELDS = 4_000;
 /** What all streams of one connection may keep in memory. */
 const SESSION_MEGABYTES = 32;
-/** How long a client may take to close its side after GOAWAY and the last answer. */
-const LINGER_MS = 2_000;
 
 const optionsFor = (maxHeaderBytes: number) => ({
   // HTTP/2 counts 32 bytes more for each field.
@@ -69,34 +68,21 @@ export const makeH2 = (ports: H2Ports): H2 => {
     const session = performServerHandshake(socket, options);
     const link = linkOf(socket);
     const budget = makeResetBudget(() => ports.clock.now());
-    let idle: Timer | undefined;
-    const rest = (): void => {
-      idle?.cancel();
-      if (link.running.size > 0 || session.destroyed) return;
-      if (ports.draining()) session.close();
-      else idle = ports.clock.after(ports.idleMs, () => session.close());
-    };
+    const life = watchLife(session, socket, ports);
     sessions.add(session);
     session.on('error', ignore);
-    session.once('close', () => {
-      sessions.delete(session);
-      idle?.cancel();
-    });
-    socket.once('end', () => socket.destroy());
-    socket.once('finish', () => {
-      const linger = setTimeout(() => socket.destroy(), LINGER_MS);
-      socket.once('close', () => clearTimeout(linger));
-    });
+    session.once('close', () => sessions.delete(session));
     const onStream = (stream: ServerHttp2Stream, _headers: unknown, flags: number, raw: readonly string[]): void => {
+      life.begin(stream);
       stream.on('error', ignore);
       stream.once('close', () => {
-        if (!budget.spend(stream.rstCode)) session.destroy(new Error('too many resets'), constants.NGHTTP2_ENHANCE_YOUR_CALM);
+        if (!budget.spend(stream.rstCode)) {
+          session.destroy(new Error('too many resets'), constants.NGHTTP2_ENHANCE_YOUR_CALM);
+        }
       });
-      idle?.cancel();
-      void run(stream, raw, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0, link).then(rest);
+      void run(stream, raw, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0, link);
     };
     session.on('stream', onStream as (stream: ServerHttp2Stream) => void);
-    rest();
   };
 
   const run = async (

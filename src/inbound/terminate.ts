@@ -21,6 +21,11 @@ export const peekByte = (socket: Socket, done: (byte: number | undefined) => voi
   });
 };
 
+const wires = new WeakMap<Socket, Socket>();
+
+/** The TCP connection below, however many layers of TLS are on it. */
+export const wireOf = (socket: Socket): Socket => wires.get(socket) ?? socket;
+
 export interface Terms {
   readonly context: SecureContext;
   readonly alpn: readonly string[];
@@ -43,6 +48,7 @@ export const terminateTls = (
     ALPNProtocols: [...alpn],
     ...(sni && { SNICallback: sni }),
   });
+  wires.set(secure, wireOf(socket));
   const deadline = setTimeout(() => secure.destroy(), deadlineMs);
   secure.on('error', giveUp);
   secure.once('end', giveUp);

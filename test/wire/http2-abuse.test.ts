@@ -47,41 +47,41 @@ const othersAreFine = async (): Promise<void> => {
 };
 
 describe('requests that could be read in two ways', () => {
-  it.each<readonly [string, Fields, string?]>([
-    ['a line break in the path', [], '/a\r\nx-evil: 1'],
-    ['a space in the path', [], '/a HTTP/1.1'],
-    ['a path that is none', [], 'other.example/'],
-    ['a whole URL as path', [], 'https://other.example/'],
-    ['a capital in a name', [['X-A', 'b']]],
-    ['Transfer-Encoding', [['transfer-encoding', 'chunked']]],
-    ['Connection', [['connection', 'x-a']]],
-    ['Upgrade', [['upgrade', 'websocket']]],
-    ['TE beside trailers', [['te', 'gzip']]],
-    ['another host than the authority', [['host', 'other.example']]],
-    [
-      'two hosts',
-      [
+  it.each<{ what: string; fields?: Fields; path?: string }>([
+    { what: 'a line break in the path', path: '/a\r\nx-evil: 1' },
+    { what: 'a space in the path', path: '/a HTTP/1.1' },
+    { what: 'a path that is none', path: 'other.example/' },
+    { what: 'a whole URL as path', path: 'https://other.example/' },
+    { what: 'a capital in a name', fields: [['X-A', 'b']] },
+    { what: 'Transfer-Encoding', fields: [['transfer-encoding', 'chunked']] },
+    { what: 'Connection', fields: [['connection', 'x-a']] },
+    { what: 'Upgrade', fields: [['upgrade', 'websocket']] },
+    { what: 'TE beside trailers', fields: [['te', 'gzip']] },
+    { what: 'another host than the authority', fields: [['host', 'other.example']] },
+    {
+      what: 'two hosts',
+      fields: [
         ['host', 'shop.localhost'],
         ['host', 'other.example'],
       ],
-    ],
-    [
-      'a pseudo header behind others',
-      [
+    },
+    {
+      what: 'a pseudo header behind others',
+      fields: [
         ['x-a', 'b'],
         [':path', '/other'],
       ],
-    ],
-    ['a pseudo header nobody knows', [[':proto', 'x']]],
-    ['a length without a body', [['content-length', '5']]],
-    [
-      'two lengths',
-      [
+    },
+    { what: 'a pseudo header nobody knows', fields: [[':proto', 'x']] },
+    { what: 'a length without a body', fields: [['content-length', '5']] },
+    {
+      what: 'two lengths',
+      fields: [
         ['content-length', '0'],
         ['content-length', '5'],
       ],
-    ],
-  ])('robustness A10 B01: %s resets the stream, and nothing of it reaches the target', async (_what, fields, path) => {
+    },
+  ])('robustness A10 B01: $what resets the stream, and nothing of it reaches the target', async ({ fields, path }) => {
     const raw = await openRaw(stage.proxy, stage.authority);
     raw.send(headers(1, request(fields, path)));
     await until(() => code(raw, TYPE.reset, 1) !== undefined || raw.ended(), 'a reset');
