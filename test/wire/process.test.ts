@@ -183,6 +183,21 @@ describe('mistakes end in one clear line and status 1', () => {
     expectOneLine(await command('serve', '--config', file), `127.0.0.1:${origin.port} is in use by another program`);
   });
 
+  it('T-21 a port for TLS that is in use; one that is free is said beside the other', async () => {
+    configure();
+    writeFileSync(file, readFileSync(file, 'utf8').replace('{ port: 0 }', '{ port: 0, tls: { port: 0 } }'));
+    const first = await serve();
+    const [, port] = await first.says(/listening on 127\.0\.0\.1:(\d+) for TLS/);
+    expect(port).not.toBe(String(first.port));
+    const other = join(folder, 'other.yaml');
+    writeFileSync(other, readFileSync(file, 'utf8').replace('tls: { port: 0 }', `tls: { port: ${port} }`));
+    mkdirSync(join(folder, 'second'));
+    const { status, err } = await run(process.execPath, [checkout.main, 'serve', '--config', other], {
+      cwd: join(folder, 'second'),
+    });
+    expect([status, err]).toEqual([1, `crawlgate: 127.0.0.1:${port} is in use by another program\n`]);
+  });
+
   it('an address that is not of this machine', async () => {
     writeFileSync(file, 'listen: { host: 192.0.2.1, port: 0 }\n');
     expectOneLine(await command('serve', '--config', file), '192.0.2.1 is no address of this machine');

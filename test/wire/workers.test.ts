@@ -1,12 +1,14 @@
 /** `workers: N`: several processes on one port and one Redis, as an operator runs them. */
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type Checkout, makeCheckout } from '../support/checkout.ts';
 import { type Child, start } from '../support/child.ts';
-import { basic, openLine } from '../support/client.ts';
+import { basic, lineOn, openLine } from '../support/client.ts';
 import { makeOrigin } from '../support/origin.ts';
 import { freePort, hasRedis, startRedis } from '../support/redis.ts';
 import { until } from '../support/sockets.ts';
@@ -23,6 +25,7 @@ afterAll(() => checkout.remove());
 
 interface Workers extends Child {
   readonly port: number;
+  readonly tlsPort: number;
   readonly adminPort: number;
   readonly folder: string;
 }
@@ -33,12 +36,13 @@ const startWorkers = async (count: number): Promise<Workers> => {
   const folder = mkdtempSync(join(tmpdir(), 'crawlgate-workers-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const port = await freePort();
+  const tlsPort = await freePort();
   const adminPort = await freePort();
   const file = join(folder, 'crawlgate.yaml');
   writeFileSync(
     file,
     [
-      `listen: { port: ${port} }`,
+      `listen: { port: ${port}, tls: { port: ${tlsPort} } }`,
       `admin: { port: ${adminPort} }`,
       `store: ${redis.url}`,
       `workers: ${count}`,
@@ -50,7 +54,7 @@ const startWorkers = async (count: number): Promise<Workers> => {
   );
   const child = start(process.execPath, [checkout.main, 'serve', '--config', file], { cwd: folder });
   await child.says(/listening on 127\.0\.0\.1:\d+ with \d workers/);
-  return { ...child, port, adminPort, folder };
+  return { ...child, port, tlsPort, adminPort, folder };
 };
 
 const workerPids = (parent: Child): number[] =>
@@ -93,6 +97,24 @@ describe.runIf(hasRedis)('several workers', () => {
     const adminKey = readFileSync(join(child.folder, 'data/admin-key'), 'utf8').trim();
     const metrics = await get(child.adminPort, '/metrics', `Authorization: ${basic(adminKey)}\r\n`);
     expect(metrics.body).toMatch(/^crawlgate_requests_total\{outcome="ok"\} 21$/m);
+  });
+
+  it('T-21 share the TLS port and its tickets: a session made with one is resumed by the other', async () => {
+    const child = await startWorkers(2);
+    await child.says(new RegExp(`listening on 127.0.0.1:${child.tlsPort} for TLS`));
+    const ca = readFileSync(join(child.folder, 'certs/crawlera-ca.crt'));
+    const visit = async (session?: Buffer): Promise<Buffer> => {
+      const socket = connect({ port: child.tlsPort, host: '127.0.0.1', ca, ...(session && { session }) });
+      const ticket = session ? [session] : once(socket, 'session');
+      await once(socket, 'secureConnect');
+      expect(socket.isSessionReused()).toBe(session !== undefined);
+      expect((await lineOn(socket).ask('GET / HTTP/1.1\r\nHost: x\r\n\r\n')).status).toBe(200);
+      const [got] = (await ticket) as [Buffer];
+      socket.destroy();
+      return got;
+    };
+    const session = await visit();
+    for (let i = 0; i < 6; i++) await visit(session);
   });
 
   it('get another one in the place of one that was killed, and end together', async () => {
