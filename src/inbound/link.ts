@@ -36,7 +36,10 @@ export const attachLink = (
     tunnel,
     secure,
     servername,
-    remote: socket.remoteAddress ?? '',
+    // Asked of the kernel only when somebody wants it: most connections need no one to know.
+    get remote() {
+      return socket.remoteAddress ?? '';
+    },
     closing: false,
     delegated: false,
     running: new Set(),

@@ -60,18 +60,32 @@ const prettyOutput = (to: number): Output => {
 };
 
 const batchedOutput = (to: number, dropped: (bytes: number) => void): Output => {
-  const stream = destination({
+  const batched = destination({
     dest: to,
     sync: false,
     minLength: BATCH_BYTES,
     maxLength: MOST_BYTES,
   });
-  stream.on('drop', (data: string | Buffer) => dropped(data.length));
+  batched.on('drop', (data: string | Buffer) => dropped(data.length));
   // A reader that went away must not end the proxy.
-  stream.on('error', () => undefined);
+  batched.on('error', () => undefined);
+  // Joined here first: handing it every line costs more than writing the line.
+  let joined = '';
+  const hand = (): void => {
+    const text = joined;
+    joined = '';
+    if (text !== '') batched.write(text);
+  };
+  const stream: DestinationStream = {
+    write(line) {
+      joined += line;
+      if (joined.length >= BATCH_BYTES) hand();
+    },
+  };
   const flush = (): void => {
+    hand();
     try {
-      stream.flushSync();
+      batched.flushSync();
     } catch {
       // Not open any more, or the reader is gone: nothing to save.
     }
@@ -79,8 +93,9 @@ const batchedOutput = (to: number, dropped: (bytes: number) => void): Output => 
   let flushing = false;
   const flushSoon = (): void => {
     if (flushing) return;
+    hand();
     flushing = true;
-    stream.flush(() => {
+    batched.flush(() => {
       flushing = false;
     });
   };
