@@ -21,10 +21,12 @@ export class RequestBody implements BodySource {
   private readonly expects: boolean;
   private missing: number;
   private sink: BodySink | undefined = undefined;
-  /** Came before it was wanted. */
+  /** Came before it was wanted, or while its taker had no room. */
   private early: Buffer[] = [];
   private earlyBytes = 0;
   private started = false;
+  /** The taker had no room: it is given nothing until it asks, though a packet may have more chunks. */
+  private blocked = false;
   private dropped = false;
   private failed = false;
 
@@ -46,16 +48,14 @@ export class RequestBody implements BodySource {
   /** The decoder's output. */
   write(piece: Buffer): boolean {
     if (this.dropped) return true;
-    if (!this.started || this.early.length > 0) {
+    if (!this.started || this.blocked || this.early.length > 0) {
       this.early.push(piece);
       this.earlyBytes += piece.length;
       // Until then the socket goes on reading, so that a client that leaves is noticed (T-19).
       if (this.earlyBytes >= EARLY_BYTES) this.socket.pause();
       return false;
     }
-    if (this.sink?.write(piece)) return true;
-    this.socket.pause();
-    return false;
+    return this.hand(piece);
   }
 
   /** `100 Continue` is due at this moment (T-17). */
@@ -68,7 +68,8 @@ export class RequestBody implements BodySource {
   }
 
   resume(): void {
-    while (this.early.length > 0) if (!this.sink?.write(this.early.shift() as Buffer)) return;
+    this.blocked = false;
+    while (this.early.length > 0) if (!this.hand(this.early.shift() as Buffer)) return;
     if (this.complete) this.finish();
     else this.socket.resume();
   }
@@ -86,6 +87,13 @@ export class RequestBody implements BodySource {
     if (this.complete || this.failed) return;
     this.failed = true;
     this.sink?.fail(left());
+  }
+
+  private hand(piece: Buffer): boolean {
+    if (this.sink?.write(piece)) return true;
+    this.blocked = true;
+    this.socket.pause();
+    return false;
   }
 
   private finish(): void {
