@@ -17,7 +17,7 @@ import {
   openRaw,
   TYPE,
 } from '../support/h2-client.ts';
-import { reply } from '../support/origin.ts';
+import { makeOrigin, reply } from '../support/origin.ts';
 import { KEY, startProxy } from '../support/proxy.ts';
 import { type Listening, listen, until } from '../support/sockets.ts';
 import { makeH2Stage, PLAIN } from './http2-kit.ts';
@@ -245,21 +245,24 @@ describe('answers that end early', () => {
 describe('the end of a connection', () => {
   it('robustness G13 a shutdown sends GOAWAY, lets what runs finish, and is then over', async () => {
     const proxy = await startProxy('listen: { http2: true }\n');
-    const client = await openH2(proxy, `localhost:${proxy.port}`);
-    expect((await ask(client, '/sessions')).status).toBe(200);
     const held = gate();
-    stage.origin.enqueue({ until: held.passed }, reply('in time'));
+    const target = await makeOrigin();
+    onTestFinished(() => target.close());
+    target.enqueue({ until: held.passed }, reply('in time'));
+    const client = await openH2(proxy, `localhost:${proxy.port}`);
+    const running = ask(client, `/fetch?url=${encodeURIComponent(`http://shop.localhost:${target.port}/`)}`);
+    await until(() => target.requests.length === 1);
     const goaway = once(client, 'goaway');
-    const closed = once(client, 'close');
     const closing = proxy.close();
     await goaway;
-    await closed;
-    await closing;
     held.open();
+    expect(await running).toMatchObject({ status: 200, body: 'in time', reset: 0 });
+    await closing;
+    expect(client.closed).toBe(true);
     expect(proxy.bugs).toEqual([]);
   });
 
-  it('G02 one without a stream is closed after two minutes, pings or not', async () => {
+  it('robustness G02 one without a stream is closed after two minutes, pings or not', async () => {
     const client = await openH2(timed.proxy, timed.authority);
     expect((await ask(client, '/', PLAIN)).body).toBe('hello');
     const closed = once(client, 'close');
