@@ -1,5 +1,5 @@
 /** The reader of request heads beside Node's own parser: what ours takes, Node takes, and both read the same. */
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -15,10 +15,12 @@ beforeAll(async () => {
   const note = ({ method = '', url = '', httpVersion, rawHeaders }: IncomingMessage): void => {
     heard = { method, url, httpVersion: httpVersion as '1.1', rawHeaders };
   };
-  server.on('request', (request, response) => {
-    note(request);
-    response.writeHead(200, { Connection: 'close' }).end();
-  });
+  for (const event of ['request', 'checkContinue', 'checkExpectation']) {
+    server.on(event, (request: IncomingMessage, response: ServerResponse) => {
+      note(request);
+      response.writeHead(200, { Connection: 'close' }).end();
+    });
+  }
   server.on('connect', (request, socket) => {
     note(request);
     socket.end('HTTP/1.1 200 OK\r\n\r\n');
