@@ -2,7 +2,15 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import { Readable } from 'node:stream';
 import type { HeaderList } from '../model/headers.ts';
-import type { ClientRequest } from './turn-away.ts';
+
+/** A request whose body is read as a stream. */
+export type StreamRequest = Readable & {
+  readonly method: string;
+  readonly url: string;
+  readonly httpVersion: string;
+  readonly rawHeaders: readonly string[];
+  complete: boolean;
+};
 
 /** A request head as HTTP/1.1 would have brought it. */
 export interface StreamHead {
@@ -132,7 +140,7 @@ const withoutPriority = (headers: string[]): string[] => {
 const BUFFER_BYTES = 65_536;
 
 /** The stream as a request. Nothing of its body is read before somebody wants it; one that was reset fails, never ends. */
-export const streamRequest = (stream: ServerHttp2Stream, head: StreamHead, ended: boolean): ClientRequest => {
+export const streamRequest = (stream: ServerHttp2Stream, head: StreamHead, ended: boolean): StreamRequest => {
   let started = false;
   const follow = (): void => {
     started = true;

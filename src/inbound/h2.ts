@@ -6,14 +6,13 @@ import type { Clock, Reply } from '../pipeline/ports.ts';
 import { makeStop, type StopButton } from '../pipeline/stop.ts';
 import { watchLife } from './h2-life.ts';
 import { makeStreamReply } from './h2-reply.ts';
-import { readStreamHead, streamRequest } from './h2-request.ts';
+import { readStreamHead, type StreamRequest, streamRequest } from './h2-request.ts';
 import { type Link, linkOf } from './link.ts';
 import { makeResetBudget } from './reset-budget.ts';
-import type { ClientRequest } from './turn-away.ts';
 
 /** One request of a stream, ready to be served. */
 export interface Streamed {
-  readonly request: ClientRequest;
+  readonly request: StreamRequest;
   /** Of this stream alone: what ends it does not end its neighbours. */
   readonly link: Link;
   readonly reply: Reply;
@@ -138,7 +137,7 @@ const linkOfStream = ({ tunnel, secure, servername, remote }: Link, stop: StopBu
 });
 
 /** Answered before its body was all there: the client is told that nobody wants the rest (RFC 9113, 8.1). */
-const stopUploadAtEnd = (stream: ServerHttp2Stream, request: ClientRequest): void => {
+const stopUploadAtEnd = (stream: ServerHttp2Stream, request: StreamRequest): void => {
   stream.once('finish', () => {
     if (stream.headersSent && !request.complete) stream.close(constants.NGHTTP2_NO_ERROR);
   });

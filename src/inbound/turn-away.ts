@@ -1,7 +1,6 @@
 /** How clients are turned away: refused requests, refused CONNECTs, and bytes that are no request. */
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import type { Readable } from 'node:stream';
 import { type Condition, Refusal } from '../model/errors.ts';
 import { lastValue } from '../model/headers.ts';
 import type { Account } from '../model/job.ts';
@@ -10,25 +9,17 @@ import type { Clock, Ledger, Receipt, Reply, Soon } from '../pipeline/ports.ts';
 import type { StopButton } from '../pipeline/stop.ts';
 import type { Authenticated } from '../policy/authenticate.ts';
 import { type RefusalAnswer, refusalAnswer } from '../policy/refuse.ts';
+import type { ClientRequest } from './conversation.ts';
 import type { Guesses } from './guesses.ts';
 import { type Entrance, type Place, WRONG_KEY } from './intake.ts';
 import { type Link, linger, linkOf } from './link.ts';
 import { rawAnswer } from './raw-answer.ts';
 import type { Malformed } from './request-head.ts';
 
-/** A request whose body is read as a stream. */
-export type ClientRequest = Readable & {
-  readonly method: string;
-  readonly url: string;
-  readonly httpVersion: string;
-  readonly rawHeaders: readonly string[];
-  complete: boolean;
-};
-
 /** A request on its way in: what is known of it when it has to be refused. */
 export interface Arrival {
   readonly id: string;
-  readonly request: Pick<ClientRequest, 'method' | 'url' | 'httpVersion' | 'rawHeaders' | 'complete'>;
+  readonly request: Omit<ClientRequest, 'socket'>;
   readonly link: Link;
   readonly reply: Reply;
   readonly stop: StopButton;
