@@ -15,7 +15,6 @@ const CLIENTS: readonly (readonly [client: string, place: string])[] = [
   ['R', `CURL_CA_BUNDLE=${FILE}`],
   ['Java', `keytool -importcert -noprompt -storetype PKCS12 -keystore trust.p12 -alias crawlgate -file ${FILE}`],
   ['Chromium on Linux', 'crawlgate ca install --nss ~/.pki/nssdb'],
-  ['Chromium, for one run', '--ignore-certificate-errors-spki-list=<crawlgate ca --print-spki>'],
   ['everything', 'crawlgate ca install --system'],
 ];
 

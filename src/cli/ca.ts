@@ -1,5 +1,4 @@
 /** The `ca` sub-command: shows, installs, exports and renews the CA certificate, never its key (C-05, robustness C07). */
-import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { CA_FILES, CaError, publishedCa, renewCa } from '../inbound/authority.ts';
@@ -12,7 +11,6 @@ const USAGE = [
   'crawlgate ca print              write the certificate (PEM) to standard output',
   'crawlgate ca export FILE        write it to FILE, for clients to trust',
   'crawlgate ca fingerprint        show its SHA-256 fingerprint (also: --print-fingerprint)',
-  "crawlgate ca spki               show its key's hash as Chromium's flag wants it (also: --print-spki)",
   'crawlgate ca install --nss DIR  have browsers that use the NSS database in DIR trust it',
   'crawlgate ca install --system   show the commands that have the whole machine trust it',
   'crawlgate ca renew              make a new CA; the old certificate is kept as crawlera-ca.previous.crt',
@@ -44,17 +42,6 @@ const pathIn = (folder: string): string => resolve(join(folder, CA_FILES.certifi
 const path: Action = (folder, _rest, out) => {
   publishedCa(folder, Date.now());
   out(pathIn(folder));
-  return 0;
-};
-
-/** The name Chromium knows a key by: SHA-256 of its SubjectPublicKeyInfo, base64. */
-const spki: Action = (folder, _rest, out) => {
-  const { publicKey } = publishedCa(folder, Date.now()).certificate;
-  out(
-    createHash('sha256')
-      .update(publicKey.export({ type: 'spki', format: 'der' }))
-      .digest('base64'),
-  );
   return 0;
 };
 
@@ -114,8 +101,6 @@ const ACTIONS: Readonly<Record<string, { readonly run: Action; readonly operands
   export: { run: exportTo, operands: [1] },
   fingerprint: { run: fingerprint, operands: [0] },
   '--print-fingerprint': { run: fingerprint, operands: [0] },
-  spki: { run: spki, operands: [0] },
-  '--print-spki': { run: spki, operands: [0] },
   install: { run: install, operands: [1, 2] },
   renew: { run: renew, operands: [0] },
 };

@@ -6,12 +6,9 @@ import { Gone, Refusal } from '../model/errors.ts';
 import type { BodySink, BodySource, Clock, Delivery, Reply, ReplyHead, Soon, Stop, Timer } from '../pipeline/ports.ts';
 import { answerHead, bareHead } from './answer-head.ts';
 import type { Conversation } from './conversation.ts';
-import { linger } from './link.ts';
+import { CLIENT_STALL_MS, linger } from './link.ts';
 import type { RequestHead } from './request-head.ts';
 import { splice } from './splice.ts';
-
-/** A client that takes nothing for this long has given up without saying so (robustness G01). */
-const CLIENT_STALL_MS = 600_000;
 
 /** Pieces up to this size are worth copying into one write with the head. */
 const SMALL_BYTES = 8_192;

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { BodySource, Clock } from '../pipeline/ports.ts';
 import { Answer } from './answer.ts';
 import { HeadReader, type WholeHead } from './head-reader.ts';
+import { CLIENT_STALL_MS, linger } from './link.ts';
 import { EARLY_BYTES, NO_BODY, RequestBody } from './request-body.ts';
 import { Malformed, malformed, type RequestHead, readRequestHead } from './request-head.ts';
 
@@ -57,6 +58,8 @@ export class Conversation {
   private state: State = 'head';
   private body: RequestBody | undefined = undefined;
   private answering = false;
+  /** The client has not taken what it was answered: nothing more is read until then. */
+  private full: boolean;
   /** The one being written, or the last one: the client may not have taken all of it yet. */
   private answer: Answer | undefined = undefined;
 
@@ -65,12 +68,13 @@ export class Conversation {
     this.parts = parts;
     this.reader = new HeadReader(parts.maxHeadBytes);
     this.dueAt = parts.coarseNow() + parts.headMs;
+    this.full = socket.writableNeedDrain;
     socket.on('data', this.data);
     socket.on('end', this.end);
     socket.on('error', this.fail);
     socket.on('close', this.close);
     socket.on('drain', this.drain);
-    socket.resume();
+    if (!this.full) socket.resume();
   }
 
   get keepLines(): string {
@@ -80,9 +84,10 @@ export class Conversation {
   /** Its deadline has passed. */
   late(): void {
     this.dueAt = NEVER;
-    if (this.state !== 'head') return;
-    if (this.reader.length === 0) this.socket.destroy();
-    else this.refuse(malformed('head too slow'));
+    if (this.state === 'over') return;
+    if (this.full) this.socket.destroy();
+    else if (this.state === 'head' && this.reader.length > 0) this.refuse(malformed('head too slow'));
+    else this.part();
   }
 
   /** Gives the connection up, paused, and the bytes read ahead; nothing happens here any more. */
@@ -99,8 +104,12 @@ export class Conversation {
   answered(): void {
     this.answering = false;
     if (this.state !== 'request') return;
-    if (this.body && !this.body.complete) this.body.abort();
-    else this.next();
+    if (!this.body || this.body.complete) {
+      this.next();
+      return;
+    }
+    this.dueAt = this.parts.coarseNow() + this.parts.headMs;
+    this.body.abort();
   }
 
   /** No request of this connection is read any more: what still comes is dropped. */
@@ -123,7 +132,7 @@ export class Conversation {
   };
 
   private take(chunk: Buffer): void {
-    if (this.state === 'head') this.takeHead(chunk);
+    if (this.state === 'head' && !this.full) this.takeHead(chunk);
     else if (this.body && !this.body.complete) this.takeBody(this.body, chunk);
     else this.keep(chunk);
   }
@@ -138,7 +147,10 @@ export class Conversation {
   private takeBody(body: RequestBody, chunk: Buffer): void {
     const end = body.take(chunk);
     if (end < chunk.length) this.keep(chunk.subarray(end));
-    if (body.complete && !this.answering) this.next();
+    if (!body.complete) return;
+    if (!this.answering) this.next();
+    // Its taker may have had no room for the last of it; a client that leaves must be noticed all the same (T-19).
+    else if (this.reader.length < EARLY_BYTES) this.socket.resume();
   }
 
   /** Bytes behind a request still being answered. */
@@ -168,22 +180,32 @@ export class Conversation {
   private next(): void {
     this.state = 'head';
     this.body = undefined;
-    this.dueAt = this.parts.coarseNow() + this.parts.idleMs;
+    this.full = this.socket.writableNeedDrain;
+    this.dueAt = this.parts.coarseNow() + (this.full ? CLIENT_STALL_MS : this.parts.idleMs);
+    if (this.full) this.socket.pause();
     // In a turn of its own: many short requests may wait here, each answered at once.
-    if (this.reader.length > 0) process.nextTick(this.takeEarly);
+    else if (this.reader.length > 0) process.nextTick(this.takeEarly);
     else this.socket.resume();
   }
 
   private readonly takeEarly = (): void => {
-    if (this.state !== 'head') return;
+    if (this.state !== 'head' || this.full) return;
+    // First, so that whoever has enough of what is taken here can pause it.
+    this.socket.resume();
     this.data(this.reader.release());
-    if (this.state === 'head') this.socket.resume();
   };
 
   private refuse(flaw: Malformed): void {
     this.leave();
     this.parts.hooks.malformed(this.socket, flaw);
     this.body?.fail();
+  }
+
+  /** Nothing is said to the client, but it may have what it has not taken yet. */
+  private part(): void {
+    this.leave();
+    if (this.socket.writableLength > 0) linger(this.socket);
+    else this.socket.destroy();
   }
 
   private readonly end = (): void => {
@@ -193,7 +215,7 @@ export class Conversation {
     }
     this.leave();
     this.body?.fail();
-    this.socket.end();
+    linger(this.socket);
   };
 
   private readonly fail = (): void => {
@@ -208,6 +230,7 @@ export class Conversation {
 
   private readonly drain = (): void => {
     this.answer?.drained();
+    if (this.full && this.state === 'head') this.next();
   };
 }
 

@@ -51,8 +51,8 @@ export const makeFront = (ports: FrontPorts) => {
       await turnAway.request(arrival, error);
     }
     link.running.delete(stop);
-    // The head may have promised to go on, before the shutdown began (T-20).
-    if (link.closing || ports.draining()) linger(socket);
+    // The head may have promised to go on, before the shutdown began (T-20); a request read since then is answered still.
+    if (link.running.size === 0 && (link.closing || ports.draining())) linger(socket);
   };
 
   /** A request of an HTTP/2 stream (T-08): its connection is not its own and outlives it. Never rejects. */

@@ -71,6 +71,9 @@ export const isIdle = (socket: Socket): boolean => {
   return link === undefined || (!link.delegated && link.running.size === 0);
 };
 
+/** A client that takes nothing for this long has given up without saying so (robustness G01). */
+export const CLIENT_STALL_MS = 600_000;
+
 /** How long a client may take to close its side after its last answer was written. */
 const LINGER_MS = 2_000;
 
@@ -81,9 +84,12 @@ const LINGER_MS = 2_000;
 export const linger = (socket: Socket): void => {
   linkOf(socket).closing = true;
   if (socket.destroyed || socket.writableEnded) return;
+  const giveUp = (): unknown => socket.destroy();
+  let deadline = setTimeout(giveUp, CLIENT_STALL_MS);
+  socket.once('close', () => clearTimeout(deadline));
   socket.end(() => {
-    const deadline = setTimeout(() => socket.destroy(), LINGER_MS);
-    socket.once('close', () => clearTimeout(deadline));
+    clearTimeout(deadline);
+    if (!socket.destroyed) deadline = setTimeout(giveUp, LINGER_MS);
   });
   socket.resume();
 };

@@ -4,6 +4,7 @@ import { Proxy as Interceptor } from 'http-mitm-proxy';
 import type { BodySource, Clock } from '../pipeline/ports.ts';
 import type { Answer } from './answer.ts';
 import { type ClientRequest, Conversation, type ConversationParts } from './conversation.ts';
+import { linger } from './link.ts';
 import type { Malformed } from './request-head.ts';
 
 export interface Hooks {
@@ -64,7 +65,7 @@ class Front extends Interceptor {
   }
 }
 
-/** How often deadlines are looked at; they are kept that exactly. */
+/** How often deadlines are looked at; they are kept that exactly: one may pass this much too early. */
 const sweepMs = ({ headMs, idleMs }: ListenerOptions): number => Math.min(5_000, headMs, idleMs) / 2;
 
 export const makeListener = (options: ListenerOptions, hooks: Hooks): Listener => {
@@ -88,7 +89,7 @@ export const makeListener = (options: ListenerOptions, hooks: Hooks): Listener =
     maxHeadBytes: options.maxHeaderBytes,
     headMs: options.headMs,
     idleMs: options.idleMs,
-    keepLines: `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(options.idleMs / 1000)}\r\n`,
+    keepLines: `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor((options.idleMs - sweepMs(options)) / 1000)}\r\n`,
     coarseNow: () => nowMs,
   };
   const track = (socket: Socket): void => {
@@ -122,7 +123,12 @@ export const makeListener = (options: ListenerOptions, hooks: Hooks): Listener =
           clearInterval(sweeping);
           resolve();
         });
-        for (const socket of open) if (options.isIdle(socket)) socket.destroy();
+        for (const socket of open) {
+          if (!options.isIdle(socket)) continue;
+          // The client may still be taking its last answer.
+          if (socket.writableLength > 0) linger(socket);
+          else socket.destroy();
+        }
       }),
     destroy() {
       for (const socket of open) socket.destroy();

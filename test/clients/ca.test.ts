@@ -7,7 +7,6 @@ import { runCa } from '../../src/cli/ca.ts';
 import { run } from '../support/child.ts';
 import { proxyOf } from './browser-kit.ts';
 import { describeClient, startTown, type Town } from './kit.ts';
-import { launchChromium } from './trusting-chromium.ts';
 
 const crawlgateCa = async (town: Town, ...words: readonly string[]): Promise<string[]> => {
   const lines: string[] = [];
@@ -29,23 +28,6 @@ describeClient('chromium', () => {
     const page = await browser.newPage();
     await page.goto(`${town.site.httpsUrl}/trusted`);
     expect(await page.textContent('body')).toBe('page /trusted');
-  }, 60_000);
-
-  it('C-04 trusts one key for one run with the hash that crawlgate ca --print-spki shows, and no other key', async () => {
-    const town = await startTown();
-    const other = join(town.folder, 'other.crt');
-    writeFileSync(other, town.site.root);
-    const [hash = ''] = await crawlgateCa(town, '--print-spki');
-    for (const [spki, outcome] of [
-      [hash, 'page /trusted'],
-      [Buffer.alloc(32).toString('base64'), 'ERR_CERT_AUTHORITY_INVALID'],
-    ] as const) {
-      const args = [`--ignore-certificate-errors-spki-list=${spki}`];
-      const browser = await launchChromium({ proxy: proxyOf(town), caFile: other, args });
-      const page = await browser.newPage();
-      const went = page.goto(`${town.site.httpsUrl}/trusted`).then(() => page.textContent('body'), String);
-      expect(await went).toContain(outcome);
-    }
   }, 60_000);
 });
 

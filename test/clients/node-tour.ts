@@ -57,8 +57,7 @@ export const checkExample = (example: string, { plain, refusal, connections }: M
       const caFile = join(town.folder, 'another.pem');
       writeFileSync(caFile, town.site.root);
       const { out, err, status } = await runExample(town, example, `${town.site.httpsUrl}/a`, { caFile });
-      // Which of the two depends on whether the chain ends with the CA itself.
-      expect(err).toMatch(/unable to verify the first certificate|self-signed certificate in certificate chain/);
+      expect(err).toContain('unable to verify the first certificate');
       expect([out, status, town.site.seen.length]).toEqual(['', 1, 0]);
     });
 

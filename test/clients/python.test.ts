@@ -20,7 +20,7 @@ interface Library {
   readonly untrusted: string;
 }
 
-const VERIFY = 'CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate in certificate chain';
+const VERIFY = 'CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer certificate';
 
 const LIBRARIES: readonly Library[] = [
   {
