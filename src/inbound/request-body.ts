@@ -92,7 +92,8 @@ export class RequestBody implements BodySource {
   private hand(piece: Buffer): boolean {
     if (this.sink?.write(piece)) return true;
     this.blocked = true;
-    this.socket.pause();
+    // With nothing left to hold back, the socket goes on reading, so that a client that leaves is noticed (T-19).
+    if (!this.complete) this.socket.pause();
     return false;
   }
 
