@@ -126,8 +126,13 @@ export class Conversation {
     try {
       this.take(chunk);
     } catch (error) {
-      if (!(error instanceof Malformed)) throw error;
-      this.refuse(error);
+      if (error instanceof Malformed) {
+        this.refuse(error);
+        return;
+      }
+      // A bug of ours: nobody would ever answer here.
+      this.socket.destroy();
+      throw error;
     }
   };
 

@@ -311,7 +311,7 @@ describe('hop-by-hop headers', () => {
       ['set-cookie', 'b=2'],
       ['Location', 'http://elsewhere.example/'],
       ['Connection', 'keep-alive'],
-      ['Keep-Alive', 'timeout=120'],
+      ['Keep-Alive', 'timeout=117'],
     ]);
     expect(answer.header('X-Crawlera-Version')).toBe('9.8.7');
     expect(answer.header('X-Crawlera-Slave')).toMatch(/^127\.0\.0\.1:0$/);

@@ -95,7 +95,7 @@ describe('responses', () => {
       'X-Crawlera-Version: 9.8.7',
       'X-Crawlera-Slave: 127.0.0.1:0',
       'Connection: keep-alive',
-      'Keep-Alive: timeout=120',
+      'Keep-Alive: timeout=117',
     ]);
   });
 
