@@ -9,6 +9,7 @@ import type { Conversation } from './conversation.ts';
 import { CLIENT_STALL_MS, linger } from './link.ts';
 import type { RequestHead } from './request-head.ts';
 import { splice } from './splice.ts';
+import { giveUp } from './terminate.ts';
 
 /** Pieces up to this size are worth copying into one write with the head. */
 const SMALL_BYTES = 8_192;
@@ -23,6 +24,7 @@ export class Answer implements Reply, BodySink {
   private readonly socket: Socket;
   private readonly request: RequestHead;
   private readonly clock: Clock;
+  private readonly keepLines: string;
   /** The head is written or about to be. */
   private headed = false;
   private last = false;
@@ -40,11 +42,16 @@ export class Answer implements Reply, BodySink {
   private maxBytes = 0;
   private stall: Timer | undefined = undefined;
 
-  constructor(conversation: Conversation, request: RequestHead, clock: Clock) {
+  constructor(
+    conversation: Conversation,
+    request: RequestHead,
+    { clock, keepLines }: { readonly clock: Clock; readonly keepLines: string },
+  ) {
     this.conversation = conversation;
     this.socket = conversation.socket;
     this.request = request;
     this.clock = clock;
+    this.keepLines = keepLines;
   }
 
   /** Too late to say anything once a head is out: all that is left is to cut (E-10). */
@@ -88,7 +95,7 @@ export class Answer implements Reply, BodySink {
     stop.listen(undefined);
     this.headed = true;
     const early = this.conversation.release();
-    this.socket.on('error', destroy);
+    this.socket.on('error', giveUp);
     this.socket.write(bareHead(head), 'latin1');
     return splice(this.socket, target, early.length > 0 ? [early] : [], this.clock);
   }
@@ -157,7 +164,7 @@ export class Answer implements Reply, BodySink {
 
   /** Sets the head up as text. `length`: of a whole body of ours. */
   private begin(given: ReplyHead, length: number | undefined): void {
-    const head = answerHead(given, this.request, length, this.isLast(), this.conversation.keepLines);
+    const head = answerHead(given, this.request, length, this.isLast(), this.keepLines);
     this.headed = true;
     this.bodyless = head.bodyless;
     this.chunked = head.chunked;
@@ -212,8 +219,4 @@ export class Answer implements Reply, BodySink {
     if (this.request.httpVersion === '1.0' && !(socket instanceof TLSSocket)) socket.resetAndDestroy();
     else socket.destroy();
   }
-}
-
-function destroy(this: Socket): void {
-  this.destroy();
 }

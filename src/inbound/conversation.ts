@@ -2,21 +2,11 @@
 import type { Socket } from 'node:net';
 import type { BodySource, Clock } from '../pipeline/ports.ts';
 import { Answer } from './answer.ts';
+import { Asked, type ClientRequest } from './client-request.ts';
 import { HeadReader, type WholeHead } from './head-reader.ts';
 import { CLIENT_STALL_MS, linger } from './link.ts';
 import { EARLY_BYTES, NO_BODY, RequestBody } from './request-body.ts';
 import { Malformed, malformed, type RequestHead, readRequestHead } from './request-head.ts';
-
-/** A request as the front sees it. */
-export interface ClientRequest {
-  readonly method: string;
-  readonly url: string;
-  readonly httpVersion: string;
-  readonly rawHeaders: readonly string[];
-  readonly socket: Socket;
-  /** Its body has been read to the end. */
-  readonly complete: boolean;
-}
 
 export interface ConversationHooks {
   /** A CONNECT: the connection, paused, is the hook's now, with what the client sent behind the head. */
@@ -75,10 +65,6 @@ export class Conversation {
     socket.on('close', this.close);
     socket.on('drain', this.drain);
     if (!this.full) socket.resume();
-  }
-
-  get keepLines(): string {
-    return this.parts.keepLines;
   }
 
   /** Its deadline has passed. */
@@ -175,7 +161,7 @@ export class Conversation {
     this.state = 'request';
     this.body = head.chunked || head.length > 0 ? new RequestBody(socket, head) : undefined;
     this.answer?.rest();
-    this.answer = new Answer(this, head, parts.clock);
+    this.answer = new Answer(this, head, parts);
     this.answering = true;
     const request = new Asked(head, socket, this.body);
     if (rest.length > 0) this.take(rest);
@@ -237,26 +223,4 @@ export class Conversation {
     this.answer?.drained();
     if (this.full && this.state === 'head') this.next();
   };
-}
-
-class Asked implements ClientRequest {
-  readonly method: string;
-  readonly url: string;
-  readonly httpVersion: string;
-  readonly rawHeaders: readonly string[];
-  readonly socket: Socket;
-  private readonly body: RequestBody | undefined;
-
-  constructor({ method, url, httpVersion, rawHeaders }: RequestHead, socket: Socket, body: RequestBody | undefined) {
-    this.method = method;
-    this.url = url;
-    this.httpVersion = httpVersion;
-    this.rawHeaders = rawHeaders;
-    this.socket = socket;
-    this.body = body;
-  }
-
-  get complete(): boolean {
-    return this.body === undefined || this.body.complete;
-  }
 }

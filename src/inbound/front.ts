@@ -10,7 +10,7 @@ import type { Forwarded } from '../policy/forward.ts';
 import { handshakeHeaders, hasOption, namesWebSocket } from '../policy/upgrade.ts';
 import type { Answer } from './answer.ts';
 import { clientBody } from './client-body.ts';
-import type { ClientRequest } from './conversation.ts';
+import type { ClientRequest } from './client-request.ts';
 import type { Streamed } from './h2.ts';
 import { checkFraming, type Entrance, endToEnd, identify, locate, makeJob } from './intake.ts';
 import { linger, linkOf } from './link.ts';

@@ -3,6 +3,7 @@ import type { OutgoingHttpHeaders, ServerHttp2Stream, ServerStreamResponseOption
 import { Gone, Refusal } from '../model/errors.ts';
 import type { HeaderList } from '../model/headers.ts';
 import type { BodySource, Clock, Delivery, Reply, ReplyHead, Stop, Timer } from '../pipeline/ports.ts';
+import { CLIENT_STALL_MS } from './link.ts';
 
 /** Words of HTTP/1.1's connection management, which a website may send in a shape that hop-by-hop rules let pass. */
 const FORBIDDEN: ReadonlySet<string> = new Set([
@@ -89,9 +90,6 @@ export const makeStreamReply = (stream: ServerHttp2Stream, clock: Clock): Reply 
     return new Promise((resolve) => pour({ stream, clock, body, stop, maxBytes }, resolve));
   },
 });
-
-/** A client that takes nothing for this long has given up without saying so (robustness G01, F05). */
-const CLIENT_STALL_MS = 600_000;
 
 /** The last bytes are on their way to a client that may never take them. */
 const closeUnlessRead = (stream: ServerHttp2Stream, clock: Clock): void => {

@@ -3,7 +3,8 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { Proxy as Interceptor } from 'http-mitm-proxy';
 import type { BodySource, Clock } from '../pipeline/ports.ts';
 import type { Answer } from './answer.ts';
-import { type ClientRequest, Conversation, type ConversationParts } from './conversation.ts';
+import type { ClientRequest } from './client-request.ts';
+import { Conversation, type ConversationParts } from './conversation.ts';
 import { linger } from './link.ts';
 import type { Malformed } from './request-head.ts';
 

@@ -1,6 +1,7 @@
 /** Reads the head of a request, strictly: anything two parsers could read differently is refused (robustness A01 to A03). */
 import { METHODS } from 'node:http';
-import { digitsOnly, isToken, lineEnd, STRAY_CONTROL, trimmed } from '../model/field-text.ts';
+import { isToken, lineEnd, STRAY_CONTROL, trimmed } from '../model/field-text.ts';
+import { type FramingNotes, noteFraming } from '../model/framing-notes.ts';
 
 /** Bytes that are no request. */
 export class Malformed extends Error {
@@ -38,54 +39,9 @@ export const canBegin = (text: string): boolean => {
   return space === -1 ? METHODS.some((method) => method.startsWith(text)) : KNOWN_METHODS.has(text.slice(0, space));
 };
 
-/** What the fields say about framing and the connection's future. */
-interface Notes {
-  length: number | undefined;
-  chunked: boolean;
-  close: boolean;
-  keepAlive: boolean;
+interface Notes extends FramingNotes {
   expects: boolean;
 }
-
-const noteConnection = (notes: Notes, value: string): void => {
-  for (const word of value.toLowerCase().split(',')) {
-    const option = word.trim();
-    if (option === 'close') notes.close = true;
-    else if (option === 'keep-alive') notes.keepAlive = true;
-  }
-};
-
-const noteLength = (notes: Notes, value: string): void => {
-  const length = digitsOnly(value);
-  if (length === undefined || notes.length !== undefined) throw malformed('Content-Length');
-  notes.length = length;
-};
-
-const noteCoding = (notes: Notes, value: string): void => {
-  if (notes.chunked || value.toLowerCase() !== 'chunked') throw malformed('Transfer-Encoding');
-  notes.chunked = true;
-};
-
-/** The few fields that matter here, told apart by length first so that all others cost nothing. */
-const note = (notes: Notes, name: string, value: string): void => {
-  switch (name.length) {
-    case 6:
-      if (name.toLowerCase() === 'expect') notes.expects = value.toLowerCase() === '100-continue';
-      return;
-    case 10:
-      if (name.toLowerCase() === 'connection') noteConnection(notes, value);
-      return;
-    case 14:
-      if (name.toLowerCase() === 'content-length') noteLength(notes, value);
-      return;
-    case 16:
-      if (name.toLowerCase() === 'proxy-connection') noteConnection(notes, value);
-      return;
-    case 17:
-      if (name.toLowerCase() === 'transfer-encoding') noteCoding(notes, value);
-      return;
-  }
-};
 
 const readFields = (text: string, from: number, headers: string[], notes: Notes): void => {
   let at = from;
@@ -97,7 +53,8 @@ const readFields = (text: string, from: number, headers: string[], notes: Notes)
     const name = text.slice(at, colon);
     const value = trimmed(text, colon + 1, end);
     headers.push(name, value);
-    note(notes, name, value);
+    if (name.length === 6 && name.toLowerCase() === 'expect') notes.expects = value.toLowerCase() === '100-continue';
+    else noteFraming(notes, name, value, malformed);
     at = end + 2;
   }
 };

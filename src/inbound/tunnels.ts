@@ -7,7 +7,7 @@ import { countOf, type HeaderList, lastValue } from '../model/headers.ts';
 import type { Account, NameSuffix, Tunnel } from '../model/job.ts';
 import { parseAuthority } from '../policy/route.ts';
 import type { ContextReady } from './authority.ts';
-import type { ClientRequest } from './conversation.ts';
+import type { ClientRequest } from './client-request.ts';
 import { WRONG_KEY } from './intake.ts';
 import { attachLink, delegateLink, type Link, linkOf } from './link.ts';
 import { giveUp, peekByte, TLS_RECORD, terminateTls } from './terminate.ts';

@@ -9,7 +9,7 @@ import type { Clock, Ledger, Receipt, Reply, Soon } from '../pipeline/ports.ts';
 import type { StopButton } from '../pipeline/stop.ts';
 import type { Authenticated } from '../policy/authenticate.ts';
 import { type RefusalAnswer, refusalAnswer } from '../policy/refuse.ts';
-import type { ClientRequest } from './conversation.ts';
+import type { ClientRequest } from './client-request.ts';
 import type { Guesses } from './guesses.ts';
 import { type Entrance, type Place, WRONG_KEY } from './intake.ts';
 import { type Link, linger, linkOf } from './link.ts';

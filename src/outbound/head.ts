@@ -1,6 +1,7 @@
 /** Reads the head of a response, strictly: anything two parsers could read differently is refused. */
 import { Fault } from '../model/errors.ts';
-import { digitsOnly, isDigit, isToken, lineEnd, STRAY_CONTROL, trimmed } from '../model/field-text.ts';
+import { isDigit, isToken, lineEnd, STRAY_CONTROL, trimmed } from '../model/field-text.ts';
+import { type FramingNotes, noteFraming } from '../model/framing-notes.ts';
 
 export type Framing = 'none' | 'length' | 'chunked' | 'close';
 
@@ -27,68 +28,13 @@ export const malformed = (what: string): Fault =>
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
 const STRAY_CONTROLS = /[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]/g;
 
-const digits = (text: string): number => {
-  const value = digitsOnly(text);
-  if (value === undefined) throw malformed('content-length');
-  return value;
-};
-
-/** What the fields say about framing and the connection's future. */
-interface Notes {
-  length: number | undefined;
-  chunked: boolean;
-  close: boolean;
-  keepAlive: boolean;
+interface Notes extends FramingNotes {
   keepAliveMs: number | undefined;
 }
-
-const noteConnection = (notes: Notes, value: string): void => {
-  const lower = value.toLowerCase();
-  if (lower === 'keep-alive') {
-    notes.keepAlive = true;
-    return;
-  }
-  for (const word of lower.split(',')) {
-    const option = word.trim();
-    if (option === 'close') notes.close = true;
-    if (option === 'keep-alive') notes.keepAlive = true;
-  }
-};
 
 const noteTimeout = (notes: Notes, value: string): void => {
   const seconds = /(?:^|[\s,;])timeout\s*=\s*"?(\d{1,6})/i.exec(value)?.[1];
   if (seconds !== undefined) notes.keepAliveMs = Number(seconds) * 1000;
-};
-
-const noteLength = (notes: Notes, value: string): void => {
-  if (notes.length !== undefined) throw malformed('several content-length');
-  notes.length = digits(value);
-};
-
-const noteCoding = (notes: Notes, value: string): void => {
-  if (notes.chunked || value.toLowerCase() !== 'chunked') throw malformed('transfer-encoding');
-  notes.chunked = true;
-};
-
-/** The few fields that matter here, told apart by length first so that all others cost nothing. */
-const note = (notes: Notes, name: string, value: string): void => {
-  switch (name.length) {
-    case 10: {
-      const lower = name.toLowerCase();
-      if (lower === 'connection') noteConnection(notes, value);
-      else if (lower === 'keep-alive') noteTimeout(notes, value);
-      return;
-    }
-    case 14:
-      if (name.toLowerCase() === 'content-length') noteLength(notes, value);
-      return;
-    case 16:
-      if (name.toLowerCase() === 'proxy-connection') noteConnection(notes, value);
-      return;
-    case 17:
-      if (name.toLowerCase() === 'transfer-encoding') noteCoding(notes, value);
-      return;
-  }
 };
 
 /** As `lineEnd`; throws where there is none. */
@@ -130,7 +76,8 @@ const readFields = (text: string, from: number, headers: string[], notes: Notes)
     const name = text.slice(at, colon);
     const value = stray ? cleaned(text, colon + 1, end) : trimmed(text, colon + 1, end);
     headers.push(name, value);
-    note(notes, name, value);
+    if (name.length === 10 && name.toLowerCase() === 'keep-alive') noteTimeout(notes, value);
+    else noteFraming(notes, name, value, malformed);
     if (headers.length > MAX_FIELDS * 2) throw malformed('too many fields');
     at = end + 2;
   }

@@ -186,7 +186,7 @@ describe('the place a request names', () => {
   });
 
   it('robustness B04 paces every spelling as one website', async () => {
-    const proxy = await startProxy('pacing: { siteDelay: 200ms, slaveDelay: 0ms }');
+    const proxy = await startProxy('pacing: { siteDelay: 60ms, slaveDelay: 0ms }');
     const spelled = ['shop.localhost', 'SHOP.LOCALHOST', 'shop.localhost.', 'sh%6Fp.localhost'];
     const clients = await Promise.all(spelled.map(() => line(proxy.port)));
     // All in one turn, so that they arrive at the same moment.
@@ -194,9 +194,10 @@ describe('the place a request names', () => {
       clients[i]?.ask(`GET http://${name}:${stage.origin.port}/ HTTP/1.1\r\nHost: x\r\n${AUTH}\r\n`),
     );
     for (const answer of answers) expect((await answer)?.status).toBe(200);
-    const waits = proxy.receipts.map(({ waitedMs }) => waitedMs).sort((a, b) => a - b);
-    expect(waits[0]).toBe(0);
-    for (let i = 1; i < waits.length; i++) expect(waits[i]).toBeGreaterThanOrEqual(200 * i - 100);
+    const grants = proxy.receipts.map(({ job, waitedMs }) => (job?.startedAt ?? 0) + waitedMs).sort((a, b) => a - b);
+    expect(grants).toHaveLength(spelled.length);
+    for (let i = 1; i < grants.length; i++)
+      expect((grants[i] as number) - (grants[i - 1] as number)).toBeGreaterThanOrEqual(60 - 10);
     await proxy.close();
   });
 
