@@ -74,6 +74,8 @@ describeClient('browserPlugins', () => {
     const heads: string[] = [];
     devtools.on('Network.responseReceivedExtraInfo', ({ headersText = '' }) => heads.push(headersText));
     await devtools.send('Network.enable');
+    // An icon asked for beside the page would make a session of its own at the same moment.
+    await devtools.send('Network.setBlockedURLs', { urls: ['*favicon.ico'] });
     for (const url of [town.site.httpsUrl, town.site.httpUrl]) {
       expect((await page.goto(`${url}/banned?first`))?.status()).toBe(503);
       const id = trace.sessions.at(-1);
